@@ -1,0 +1,222 @@
+"""The one record: everything that was seen, computed and decided for one question.
+
+Screen, export, command line and (later) the audit log render from it. It is
+frozen and serialises to canonical JSON (RFC 8785) and back without loss.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import rfc8785
+from pydantic import BaseModel, ConfigDict
+
+SCHEMA_VERSION = "1"
+
+
+class Record(BaseModel):
+    """A frozen part of a decision; unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class InputRecord(Record):
+    """What was asked of which picture."""
+
+    image_sha256: str
+    """Hash of the raw bytes as received."""
+    pixels_sha256: str
+    """Hash of the decoded RGB picture."""
+    image_width: int
+    image_height: int
+    image_format: str
+    image_notes: tuple[str, ...]
+    """What intake did to the picture, as message identifiers (`Only the first frame is used.`)."""
+    preprocessing: str
+    """Version of intake and of the model's processor."""
+    question: str
+    question_sha256: str
+    label: str | None
+
+
+class GateRecord(Record):
+    """One gate of the model."""
+
+    name: str
+    experts: tuple[str, ...]
+    top_k: int | None
+
+
+class SystemRecord(Record):
+    """What computed it."""
+
+    model: str
+    model_fingerprint_before: str
+    model_fingerprint_after: str
+    gates: tuple[GateRecord, ...]
+    answers: tuple[str, ...]
+    """The answer vocabulary; every probability vector follows its order."""
+    code_version: str
+    library_versions: dict[str, str]
+    device: str
+    dtype: str
+    threads: int
+    seed: int
+
+
+class ReferenceRecord(Record):
+    """Which reference set served, and how it was asked."""
+
+    name: str
+    content_hash: str
+    policy: Literal["correct_only", "all_labelled", "refined"]
+    embedder: str
+    embedder_hash: str
+    metric: Literal["cosine"]
+    size: int
+    eligible: int
+    """How many samples the policy admits."""
+    retrieval: Literal["knn", "ball"]
+    n_neighbours: int
+    radius: float | None
+    """Least cosine similarity of the ball; `None` for kNN."""
+    kernel: str
+    bandwidth: float
+    """The bandwidth that the rule gave for this query, in cosine distance."""
+    bandwidth_rule: str
+    near_duplicates_left_out: int
+
+
+class NeighbourRecord(Record):
+    """One retrieved reference sample."""
+
+    id: str
+    question: str
+    label: str
+    model_answer: str
+    is_correct: bool
+    family: str
+    similarity: float
+    """Cosine similarity of the task embeddings."""
+    image_similarity: float
+    distance: float
+    """1 − similarity: what the kernel sees."""
+    kernel_weight: float
+    routing: tuple[float, ...]
+    """The routing that the policy in force offers (dense)."""
+    router_routing: tuple[float, ...]
+    """What the router itself chose for the reference sample (dense)."""
+    image: str
+    """Path of its picture below the reference set's folder."""
+
+
+class AnswerRecord(Record):
+    """An answer and the routing that gave it."""
+
+    answer: str
+    probability: float
+    probabilities: tuple[float, ...]
+    routing: tuple[float, ...]
+    """Dense routing weights."""
+    routing_top_k: tuple[float, ...]
+    """Projected to the experts that the sparse gate really uses."""
+
+
+class StepRecord(Record):
+    """One point of a trajectory."""
+
+    step: int
+    routing: tuple[float, ...]
+    routing_top_k: tuple[float, ...]
+    surrogate_loss: float
+    step_size: float
+    gradient_norm: float | None
+    entropy: float
+    """Shannon entropy of the dense routing, in bits, summed over gates."""
+    distance: float
+    """Euclidean distance from the router's own routing."""
+    answer: str
+    probability: float
+    probabilities: tuple[float, ...]
+
+
+class TrajectoryRecord(Record):
+    """How the routing moved under one strategy."""
+
+    strategy: str
+    parameters: dict[str, float | int | str | bool | None]
+    steps: tuple[StepRecord, ...]
+    """Step 0 is the router's own routing."""
+    stop_reason: str
+    flipped: bool
+    """The last answer differs from the router's."""
+    flip_step: int | None
+    """First step from which the last answer holds to the end; `None` when the answer is kept."""
+
+    @property
+    def last(self) -> StepRecord:
+        """The final point."""
+        return self.steps[-1]
+
+
+class GateVerdict(Record):
+    """Whether the re-routed answer may stand for the model's answer, and why."""
+
+    reroute: bool
+    reasons: tuple[str, ...]
+    """Message identifiers; empty when re-routing is allowed."""
+    text_similarity: float
+    text_threshold: float
+    image_distance: float
+    image_threshold: float
+    thresholds_from: str
+    """Where the thresholds were calibrated."""
+
+
+class Timing(Record):
+    """Wall-clock time of one stage."""
+
+    stage: str
+    milliseconds: float
+
+
+class Decision(Record):
+    """One decision, whole."""
+
+    schema_version: Literal["1"]
+    id: str
+    started_at: str
+    """UTC, ISO 8601."""
+    input: InputRecord
+    system: SystemRecord
+    reference: ReferenceRecord
+    neighbours: tuple[NeighbourRecord, ...]
+    base: AnswerRecord
+    trajectories: tuple[TrajectoryRecord, ...]
+    strategy: str
+    """The strategy whose answer stands as `final` (chosen on validation unless the person chose)."""
+    gate: GateVerdict
+    final: AnswerRecord
+    """The answer after: the strategy's where the gate allows it, else the router's own."""
+    timings: tuple[Timing, ...]
+
+    def trajectory(self, strategy: str) -> TrajectoryRecord:
+        """Return the trajectory of one strategy; KeyError when it was not run."""
+        for record in self.trajectories:
+            if record.strategy == strategy:
+                return record
+        raise KeyError(strategy)
+
+    @property
+    def flipped(self) -> bool:
+        """The answer after differs from the answer before."""
+        return self.final.answer != self.base.answer
+
+    def canonical_json(self) -> bytes:
+        """Serialise to canonical JSON (RFC 8785)."""
+        return rfc8785.dumps(self.model_dump(mode="json"))
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> Decision:
+        """Read a record back; pydantic's ValidationError when it is not one."""
+        return cls.model_validate_json(data)

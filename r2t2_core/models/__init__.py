@@ -1,0 +1,1 @@
+"""Frozen models and the contract that each of them keeps."""

@@ -1,0 +1,74 @@
+"""The contract of a model adapter: what re-routing needs of a frozen multimodal MoE.
+
+A model adapter never changes a parameter. `routing=None` is bit-identical to
+the untouched model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from r2t2_core.types import RoutingSpec, Sample, Tensor
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """The part of the model's work on B samples that does not depend on the routing.
+
+    Attributes
+    ----------
+    expert_outputs : Tensor (B, E, D)
+        Output of every expert.
+    routing : Tensor (B, E)
+        The router's own dense routing weights.
+    image_features : Tensor (B, F)
+        Pooled features of the image stem (for nearness of pictures), not normalised.
+    """
+
+    expert_outputs: Tensor
+    routing: Tensor
+    image_features: Tensor
+
+
+class ModelAdapter(Protocol):
+    """A frozen mixture-of-experts model."""
+
+    @property
+    def name(self) -> str:
+        """Name and version, as shown to people."""
+
+    @property
+    def routing_spec(self) -> RoutingSpec:
+        """Gates, experts, top-k."""
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The answer vocabulary; labels are indices into it."""
+
+    @property
+    def device(self) -> str:
+        """Device in words of torch, for example `cpu` or `cuda:0`."""
+
+    @property
+    def dtype(self) -> str:
+        """Number format of the weights, for example `float32`."""
+
+    def prepare(self, samples: Sequence[Sample]) -> Prepared:
+        """Compute what does not depend on the routing, for B samples."""
+
+    def answer(self, prepared: Prepared, routing: Tensor | None = None) -> Tensor:
+        """Return answer probabilities (B, A) under the top-k projection of a routing (B, E).
+
+        `None` uses the router's own routing and gives the untouched model's numbers bit for bit.
+        """
+
+    def loss(self, expert_outputs: Tensor, labels: Tensor, routing: Tensor) -> Tensor:
+        """Cross-entropy under the dense mix, differentiable in the routing.
+
+        Shapes: expert_outputs (..., E, D), labels (...), routing (..., E) → (...).
+        """
+
+    def fingerprint(self) -> str:
+        """SHA-256 over names, shapes and bytes of every parameter and buffer."""
