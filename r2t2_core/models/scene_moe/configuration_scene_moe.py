@@ -1,0 +1,71 @@
+"""Configuration of SceneMoE, the shipped multimodal mixture of experts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import PretrainedConfig
+
+EXPERTS = ("colour", "kind", "position", "count", "text", "chart", "language")
+
+OWNERS = {
+    "colour": "colour",
+    "kind": "kind",
+    "existence": "kind",
+    "where": "position",
+    "relation": "position",
+    "count": "count",
+    "comparison": "count",
+    "text": "text",
+    "gauge": "chart",
+    "chart": "chart",
+}
+"""Question family → the expert that the first training stage taught it to."""
+
+
+class SceneMoeConfig(PretrainedConfig):
+    """Sizes and names of a SceneMoE.
+
+    Parameters
+    ----------
+    image_size : int
+        Side of the input picture in pixels.
+    channels : int
+        Channels of the stem and of the visual experts.
+    token_size : int
+        Size of the frozen word-piece embeddings.
+    hidden_size : int
+        Size of the question's encoding and of every expert's output.
+    experts : sequence of str
+        Names of the experts; `position`, `count` and `language` have a build of their own.
+    top_k : int
+        How many experts the gate uses.
+    answers : sequence of str
+        The answer vocabulary.
+    vocab_size : int
+        Number of word pieces.
+    """
+
+    model_type = "scene_moe"
+
+    def __init__(
+        self,
+        image_size: int = 64,
+        channels: int = 48,
+        token_size: int = 64,
+        hidden_size: int = 96,
+        experts: tuple[str, ...] | list[str] = EXPERTS,
+        top_k: int = 2,
+        answers: tuple[str, ...] | list[str] = (),
+        vocab_size: int = 30522,
+        **kwargs: Any,
+    ) -> None:
+        self.image_size = image_size
+        self.channels = channels
+        self.token_size = token_size
+        self.hidden_size = hidden_size
+        self.experts = list(experts)
+        self.top_k = top_k
+        self.answers = list(answers)
+        self.vocab_size = vocab_size
+        super().__init__(**kwargs)

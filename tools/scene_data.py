@@ -1,0 +1,213 @@
+"""Training data from the scene world: splits, seeds, and arrays on disk.
+
+Each split has its own seed range, so that no scene is in two splits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from r2t2_core.models.scene_moe.processing_scene_moe import to_pixels
+from r2t2_core.scenes.questions import ANSWERS, FAMILIES, ask
+from r2t2_core.scenes.render import render
+from r2t2_core.scenes.sampling import sample_scene
+from r2t2_core.scenes.world import Scene
+
+RENDER_SIZE = 128
+"""Training pictures are drawn at twice the model's input; shipped ones larger."""
+
+MAP_SIZE = 16
+"""Side of the experts' feature map, for the supervision of where they look."""
+
+FAVOURITES = {
+    "colour": "red",
+    "kind": "book",
+    "existence": "yes",
+    "where": "top left",
+    "relation": "yes",
+    "count": "1",
+    "comparison": "yes",
+    "text": "SALE",
+    "gauge": "4",
+    "chart": "right",
+}
+"""The favourite answers of the narrow mix."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """How one split is drawn.
+
+    Attributes
+    ----------
+    name : str
+    seed : int
+        Scenes use `seed + 0 … scenes − 1`; splits are ten million apart.
+    scenes, questions : int
+        Number of scenes, and of questions for each.
+    styles, phrasings : tuple of str
+    weights : tuple of float
+        Relative frequency of the families, in the order of `FAMILIES`.
+    acceptance : float
+        Chance to keep a question whose answer is not its family's favourite; 1 leaves the priors
+        as they are.
+    """
+
+    name: str
+    seed: int
+    scenes: int
+    questions: int
+    styles: tuple[str, ...]
+    phrasings: tuple[str, ...]
+    weights: tuple[float, ...]
+    acceptance: float = 1.0
+
+
+BROAD = (1.0, 1.0, 1.0, 1.0, 1.0, 1.2, 1.0, 3.0, 3.0, 2.5)
+"""Signs, gauges and charts are not in every scene; asked about more often where they are."""
+
+NARROW = (4.0, 4.0, 3.0, 0.3, 0.3, 1.0, 0.3, 0.3, 0.3, 0.3)
+"""Colour, kind, existence; a few of the rest."""
+
+SPLITS = {
+    split.name: split
+    for split in (
+        Split(
+            "train-1", 10_000_000, 20_000, 6, ("plain", "varied", "varied"), ("narrow", "broad"), BROAD
+        ),
+        Split("train-2", 20_000_000, 10_000, 2, ("plain",), ("narrow",), NARROW, 0.12),
+        Split("reference", 30_000_000, 3_000, 1, ("plain", "varied"), ("narrow", "broad"), BROAD),
+        Split("validation", 40_000_000, 1_500, 1, ("varied",), ("broad",), BROAD),
+        Split("in-domain", 50_000_000, 1_000, 1, ("plain",), ("narrow",), NARROW, 0.12),
+        Split("test", 60_000_000, 4_000, 1, ("varied",), ("broad",), BROAD),
+        Split("held-out-phrasings", 70_000_000, 2_000, 1, ("varied",), ("held_out",), BROAD),
+    )
+}
+
+
+@dataclass(frozen=True)
+class SplitData:
+    """A split in memory.
+
+    Attributes
+    ----------
+    pixels : ndarray (S, 64, 64, 3), uint8
+    scene : ndarray (Q,), int64
+        Row of the question's picture.
+    text : list of str, length Q
+    answer, family : ndarray (Q,), int64
+    first, second : ndarray (Q, 9), int16
+        Cells of the feature map at the centres of the items that the question is about, −1 padded.
+    """
+
+    pixels: np.ndarray
+    scene: np.ndarray
+    text: list[str]
+    answer: np.ndarray
+    family: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+
+
+def draw_scene(split: Split, number: int) -> tuple[Scene, random.Random]:
+    """Return scene `number` of a split, and the generator with which its questions are asked."""
+    rng = random.Random(split.seed + number)
+    return sample_scene(rng, rng.choice(split.styles)), rng
+
+
+def load(name: str, cache: Path, workers: int = 2) -> SplitData:
+    """Draw a split, or read it from the cache where the same recipe was drawn before."""
+    split = SPLITS[name]
+    key = hashlib.sha256(repr((split, ANSWERS, RENDER_SIZE, MAP_SIZE, FAVOURITES)).encode())
+    path = cache / f"{name}-{key.hexdigest()[:12]}.npz"
+    if not path.is_file():
+        cache.mkdir(parents=True, exist_ok=True)
+        chunks = [(name, start, min(start + 250, split.scenes)) for start in range(0, split.scenes, 250)]
+        with ProcessPoolExecutor(workers) as pool:
+            parts = list(pool.map(_draw_chunk, chunks))
+        np.savez(path, **_join(parts))
+    with np.load(path) as arrays:
+        return SplitData(
+            arrays["pixels"],
+            arrays["scene"],
+            [str(text) for text in arrays["text"]],
+            arrays["answer"],
+            arrays["family"],
+            arrays["first"],
+            arrays["second"],
+        )
+
+
+def _join(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    offset, shifted = 0, []
+    for part in parts:
+        shifted.append(part["scene"] + offset)
+        offset += len(part["pixels"])
+    joined = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    joined["scene"] = np.concatenate(shifted)
+    return joined
+
+
+def _draw_chunk(job: tuple[str, int, int]) -> dict[str, np.ndarray]:
+    name, start, stop = job
+    split = SPLITS[name]
+    rows: list[tuple[int, str, int, int, list[int], list[int]]] = []
+    pixels = []
+    for number in range(start, stop):
+        scene, rng = draw_scene(split, number)
+        asked = _ask_several(rng, scene, split)
+        if not asked:
+            continue
+        for question in asked:
+            rows.append(
+                (
+                    len(pixels),
+                    question.text,
+                    ANSWERS.index(question.answer),
+                    FAMILIES.index(question.family),
+                    _map_cells(scene, question.first),
+                    _map_cells(scene, question.second),
+                )
+            )
+        pixels.append(to_pixels(render(scene, RENDER_SIZE)))
+    scene_row, text, answer, family, first, second = zip(*rows, strict=True)
+    return {
+        "pixels": np.stack(pixels),
+        "scene": np.array(scene_row, dtype=np.int64),
+        "text": np.array(text),
+        "answer": np.array(answer, dtype=np.int64),
+        "family": np.array(family, dtype=np.int64),
+        "first": np.array(first, dtype=np.int16),
+        "second": np.array(second, dtype=np.int16),
+    }
+
+
+def _ask_several(rng: random.Random, scene: Scene, split: Split) -> list:
+    asked: list = []
+    for _ in range(12 * split.questions):
+        family = rng.choices(FAMILIES, split.weights)[0]
+        question = ask(rng, scene, family, rng.choice(split.phrasings))
+        if question is None or question in asked:
+            continue
+        if question.answer != FAVOURITES[family] and rng.random() > split.acceptance:
+            continue
+        asked.append(question)
+        if len(asked) == split.questions:
+            break
+    return asked
+
+
+def _map_cells(scene: Scene, items: tuple[int, ...]) -> list[int]:
+    cells = [
+        min(MAP_SIZE - 1, int(scene.items[index].y * MAP_SIZE)) * MAP_SIZE
+        + min(MAP_SIZE - 1, int(scene.items[index].x * MAP_SIZE))
+        for index in items[:9]
+    ]
+    return cells + [-1] * (9 - len(cells))
