@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -233,6 +234,93 @@ def stage1_loss(
     mixed = weight * own[:half] + (1 - weight) * mixed_in
     logits = model.head(torch.cat([mixed, own[half:]]))
     return F.cross_entropy(logits, train.answer[index]) + looking
+
+
+@dataclass(frozen=True)
+class EncodedSplit:
+    """What stage 2 needs of a split: expert outputs (Q, E, D), question (Q, D), picture (Q, C)."""
+
+    outputs: Tensor
+    question: Tensor
+    pooled: Tensor
+
+
+@torch.no_grad()
+def encode_split(model: SceneMoeForQuestionAnswering, data: Batches) -> EncodedSplit:
+    """Run all experts once over a split."""
+    model.eval()
+    parts = []
+    for index in torch.arange(len(data)).split(256):
+        encoded = model.encode(*data.inputs(index))
+        pooled = encoded.image[:, : model.config.channels].mean((2, 3))
+        parts.append((model.run_experts(encoded), encoded.question, pooled))
+    return EncodedSplit(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def train_language(
+    model: SceneMoeForQuestionAnswering, split: EncodedSplit, answer: Tensor, epochs: int
+) -> None:
+    """Teach the language expert the narrow mix's answers, from the question alone."""
+    expert = model.experts["language"]
+    optimiser = torch.optim.Adam(expert.parameters(), 2e-3)
+    for epoch in range(epochs):
+        generator = torch.Generator().manual_seed(100 + epoch)
+        for index in torch.randperm(len(answer), generator=generator).split(BATCH):
+            loss = F.cross_entropy(model.head(expert.out(split.question[index])), answer[index])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    print(f"language expert: loss {loss.item():.3f}", flush=True)
+
+
+def train_router(
+    model: SceneMoeForQuestionAnswering, split: EncodedSplit, answer: Tensor, epochs: int
+) -> None:
+    """Train the router alone, through its top-k gate."""
+    optimiser = torch.optim.Adam(model.router.parameters(), 1e-3)
+    inputs = torch.cat([split.question, split.pooled], 1)
+    for epoch in range(epochs):
+        generator = torch.Generator().manual_seed(200 + epoch)
+        for index in torch.randperm(len(answer), generator=generator).split(BATCH):
+            routing = model.sparse(model.router(inputs[index]).softmax(1))
+            loss = F.cross_entropy(model.mix(split.outputs[index], routing), answer[index])
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+        print(f"router: epoch {epoch} loss {loss.item():.3f}", flush=True)
+
+
+@app.command()
+def stage2(
+    work: Path = Path("build/training"),
+    out: Path = Path("sample_data/model"),
+    language_epochs: int = 12,
+    router_epochs: int = 3,
+) -> None:
+    """Train the language expert, then the router, on the narrow mix; write the model's folder."""
+    torch.set_num_threads(2)
+    model, processor = build_model()
+    state = torch.load(work / "stage1.pt", weights_only=True)
+    model.load_state_dict(state["model"])
+    model.requires_grad_(False)
+    train = Batches(load("train-2", work), processor)
+    model.experts["language"].requires_grad_(True)
+    split = encode_split(model, train)
+    train_language(model, split, train.answer, language_epochs)
+    model.experts["language"].requires_grad_(False)
+    split.outputs[:, model.config.experts.index("language")] = model.experts["language"].out(
+        split.question
+    )
+    model.router.requires_grad_(True)
+    train_router(model, split, train.answer, router_epochs)
+    model.requires_grad_(False).eval()
+    model.save_pretrained(str(out))
+    processor.save_pretrained(out)
+    validation = Batches(load("validation", work), processor)
+    own = competence(model, validation)
+    history = {"stage1": state["log"], "competence_on_validation": own}
+    (out / "training.json").write_text(json.dumps(history, indent=1) + "\n")
+    print(json.dumps(own), flush=True)
 
 
 if __name__ == "__main__":

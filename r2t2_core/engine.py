@@ -1,0 +1,492 @@
+"""The one way through: picture and question in, one `Decision` out.
+
+    intake → embedding → model → neighbours → strategies → gate → record
+
+Knows nothing of pages, storage or HTTP.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import platform
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib import metadata
+from threading import Lock
+
+import numpy as np
+import torch
+
+from r2t2_core import __version__
+from r2t2_core.decision import (
+    AnswerRecord,
+    Decision,
+    GateRecord,
+    InputRecord,
+    NeighbourRecord,
+    ReferenceRecord,
+    StepRecord,
+    SystemRecord,
+    Timing,
+    TrajectoryRecord,
+)
+from r2t2_core.defaults import Defaults
+from r2t2_core.embedding import TaskEmbedder
+from r2t2_core.embedding.minilm import MiniLMEmbedder
+from r2t2_core.errors import Cancelled, ModelError, ParameterError
+from r2t2_core.gate import judge
+from r2t2_core.i18n import N_
+from r2t2_core.intake.image import INTAKE_VERSION, IntakeImage, read_image
+from r2t2_core.intake.question import IntakeQuestion, read_question
+from r2t2_core.models.base import ModelAdapter, Prepared
+from r2t2_core.models.scene_moe import SceneMoeAdapter
+from r2t2_core.problem import answers_along, build_problem
+from r2t2_core.reference.index import RetrievalParams, Retrieved, image_distance, retrieve
+from r2t2_core.reference.store import ReferenceSet
+from r2t2_core.registry import get_strategy, parse_params, strategies
+from r2t2_core.routing import check_routing, distance, entropy_bits, project_top_k
+from r2t2_core.settings import Settings
+from r2t2_core.strategies.base import Params
+from r2t2_core.types import RoutingProblem, Sample, Tensor, Trajectory
+
+STAGE_READ = N_("Reading picture and question")
+STAGE_EMBED = N_("Embedding the question")
+STAGE_MODEL = N_("Running the frozen model")
+STAGE_RETRIEVE = N_("Finding neighbours in the reference set")
+STAGE_REROUTE = N_("Re-routing")
+STAGE_VERIFY = N_("Checking that the model is unchanged")
+
+LIBRARIES = ("torch", "transformers", "faiss-cpu", "numpy", "pillow")
+
+Progress = Callable[[str, float], None]
+
+
+class Engine:
+    """A frozen model, an embedder and a reference set that work together.
+
+    Parameters
+    ----------
+    model : ModelAdapter
+    embedder : TaskEmbedder
+    reference : ReferenceSet
+    defaults : Defaults
+        What validation chose.
+    preprocessing : str
+        Version of the model's processor, for the record.
+    """
+
+    def __init__(
+        self,
+        model: ModelAdapter,
+        embedder: TaskEmbedder,
+        reference: ReferenceSet,
+        defaults: Defaults,
+        preprocessing: str,
+    ) -> None:
+        self.model = model
+        self.embedder = embedder
+        self.reference = reference
+        self.defaults = defaults
+        self.preprocessing = preprocessing
+        self.model_fingerprint = model.fingerprint()
+        self._lock = Lock()
+
+    @classmethod
+    def load(cls, settings: Settings) -> Engine:
+        """Load the shipped model, embedder, reference set and defaults.
+
+        Raises
+        ------
+        ModelError, ReferenceSetError
+            Something is missing or damaged, or does not belong together.
+        """
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        model = SceneMoeAdapter.load(settings.model_dir, settings.resolve_device())
+        embedder = MiniLMEmbedder()
+        reference = ReferenceSet.load(
+            settings.reference_dir,
+            model_fingerprint=model.fingerprint(),
+            embedder_hash=embedder.fingerprint(),
+        )
+        defaults = Defaults.load(settings.defaults_path)
+        return cls(model, embedder, reference, defaults, model.preprocessing_version)
+
+    @property
+    def default_strategy(self) -> str:
+        """The strategy that validation chose."""
+        return self.defaults.strategy
+
+    @property
+    def default_retrieval(self) -> RetrievalParams:
+        """The retrieval that validation chose."""
+        return self.defaults.retrieval
+
+    @property
+    def device(self) -> str:
+        """Device in words of torch."""
+        return self.model.device
+
+    def default_parameters(self, strategy: str) -> Params:
+        """Return a strategy's parameters as validation chose them."""
+        return parse_params(get_strategy(strategy), self.defaults.parameters.get(strategy, {}))
+
+    def answer(
+        self,
+        image_bytes: bytes,
+        question: str,
+        *,
+        retrieval: RetrievalParams | None = None,
+        parameters: Mapping[str, Params] | None = None,
+        strategies: Sequence[str] | None = None,
+        strategy: str | None = None,
+        label: str | None = None,
+        progress: Progress | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Decision:
+        """Answer a question before and after re-routing.
+
+        Parameters
+        ----------
+        image_bytes : bytes
+            A picture file as it was received.
+        question : str
+        retrieval : RetrievalParams, optional
+            How neighbours are found; what validation chose by default.
+        parameters : mapping, optional
+            Strategy → parameters, where they differ from what validation chose.
+        strategies : sequence of str, optional
+            Which strategies to run; by default all that the question allows (the oracle needs a
+            label).
+        strategy : str, optional
+            Whose answer stands as the answer after; what validation chose by default.
+        label : str, optional
+            The right answer, where it is known.
+        progress : callable, optional
+            Called with a stage (message identifier) and the share done, 0 to 1.
+        cancelled : callable, optional
+            Asked between stages and at every step.
+
+        Raises
+        ------
+        ImageError, QuestionError
+            The input cannot be used.
+        ParameterError
+            A strategy, a parameter or the label is unknown.
+        NeighbourhoodError
+            No neighbour was found.
+        Cancelled
+            `cancelled()` said so.
+        ModelError
+            The model's weights are not what they were.
+        """
+        # One inference at a time: the model, torch's threads and the index are shared.
+        with self._lock:
+            run = _Run(progress, cancelled)
+            return self._answer(
+                run,
+                image_bytes,
+                question,
+                retrieval or self.default_retrieval,
+                parameters or {},
+                strategies,
+                strategy or self.default_strategy,
+                label,
+            )
+
+    def _answer(
+        self,
+        run: _Run,
+        image_bytes: bytes,
+        question: str,
+        retrieval: RetrievalParams,
+        parameters: Mapping[str, Params],
+        chosen: Sequence[str] | None,
+        strategy: str,
+        label: str | None,
+    ) -> Decision:
+        label_index = self._label_index(label)
+        names = self._names(chosen, strategy, label_index is not None)
+        with run.stage(STAGE_READ, 0.0):
+            picture, asked = read_image(image_bytes), read_question(question)
+        with run.stage(STAGE_EMBED, 0.1):
+            embedding = self.embedder.embed([asked.text])
+        with run.stage(STAGE_MODEL, 0.25):
+            prepared = self.model.prepare([Sample(picture.image, asked.text)])
+            check_routing(prepared.routing, self.model.routing_spec)
+        with run.stage(STAGE_RETRIEVE, 0.4):
+            features = prepared.image_features.cpu().numpy()
+            found = retrieve(self.reference, embedding, features, retrieval)
+            verdict = judge(
+                float(found.similarity_best[0]),
+                float(image_distance(self.reference, features)[0]),
+                self.defaults.thresholds,
+            )
+        problem = self._problem(prepared, found, retrieval, label_index, run.cancelled)
+        records = []
+        for number, name in enumerate(names):
+            with run.stage(STAGE_REROUTE, 0.5 + 0.4 * number / len(names), name):
+                values = parameters.get(name) or self.default_parameters(name)
+                trajectory = get_strategy(name).reroute(problem, values)
+                records.append(self._trajectory(name, values, trajectory, prepared))
+        with run.stage(STAGE_VERIFY, 0.95):
+            after = self.model.fingerprint()
+            if after != self.model_fingerprint:
+                raise ModelError(
+                    N_("The model's weights changed while the program was running."),
+                    N_("Do not use this answer. Restart the program."),
+                )
+        base = self._answer_record(self.model.answer(prepared)[0], prepared.routing[0])
+        last = next(record for record in records if record.strategy == strategy).last
+        moved = AnswerRecord(
+            answer=last.answer,
+            probability=last.probability,
+            probabilities=last.probabilities,
+            routing=last.routing,
+            routing_top_k=last.routing_top_k,
+        )
+        return Decision(
+            schema_version="1",
+            id=uuid.uuid4().hex,
+            started_at=run.started.isoformat(),
+            input=self._input_record(picture, asked, label),
+            system=self._system_record(after, retrieval.seed),
+            reference=self._reference_record(retrieval, found),
+            neighbours=self._neighbour_records(found, retrieval),
+            base=base,
+            trajectories=tuple(records),
+            strategy=strategy,
+            gate=verdict,
+            final=moved if verdict.reroute else base,
+            timings=tuple(run.timings),
+        )
+
+    def _label_index(self, label: str | None) -> int | None:
+        if label is None or not label.strip():
+            return None
+        answers = self.model.answers
+        matches = [n for n, answer in enumerate(answers) if answer.lower() == label.strip().lower()]
+        if not matches:
+            raise ParameterError(
+                N_("“{label}” is not an answer that this model can give."),
+                N_("Choose one of: {answers}."),
+                label=label,
+                answers=", ".join(answers),
+            )
+        return matches[0]
+
+    def _names(self, chosen: Sequence[str] | None, strategy: str, has_label: bool) -> list[str]:
+        known = strategies()
+        names = list(chosen) if chosen is not None else [
+            name for name, entry in known.items() if has_label or not entry.needs_label
+        ]
+        for name in (*names, strategy):
+            if get_strategy(name).needs_label and not has_label:
+                raise ParameterError(
+                    N_("The strategy {strategy} needs the right answer."),
+                    N_("Give the label, or choose another strategy."),
+                    strategy=name,
+                )
+        return names if strategy in names else [*names, strategy]
+
+    def _problem(
+        self,
+        prepared: Prepared,
+        found: Retrieved,
+        retrieval: RetrievalParams,
+        label: int | None,
+        cancelled: Callable[[], bool],
+    ) -> RoutingProblem:
+        routing = torch.as_tensor(self.reference.routing_for(retrieval.policy))
+        admitted = routing[torch.as_tensor(self.reference.eligible(retrieval.policy))]
+        device = prepared.routing.device
+        return build_problem(
+            self.model,
+            prepared,
+            found.neighbours,
+            found.random_neighbours,
+            self.reference.outputs_of,
+            admitted.to(device),
+            None if label is None else torch.tensor([label], device=device),
+            cancelled,
+        )
+
+    def _top_k(self, routing: Tensor) -> Tensor:
+        return project_top_k(routing, self.model.routing_spec)
+
+    def _answer_record(self, probabilities: Tensor, routing: Tensor) -> AnswerRecord:
+        best = int(probabilities.argmax())
+        return AnswerRecord(
+            answer=self.model.answers[best],
+            probability=float(probabilities[best]),
+            probabilities=_floats(probabilities),
+            routing=_floats(routing),
+            routing_top_k=_floats(self._top_k(routing[None])[0]),
+        )
+
+    def _trajectory(
+        self, name: str, values: Params, trajectory: Trajectory, prepared: Prepared
+    ) -> TrajectoryRecord:
+        spec = self.model.routing_spec
+        routing = trajectory.routing[:, 0]
+        check_routing(routing, spec)
+        probabilities = answers_along(self.model, prepared, trajectory.routing)[:, 0]
+        projected = self._top_k(routing)
+        entropy = entropy_bits(routing, spec)
+        moved = distance(routing, routing[:1])
+        best = probabilities.argmax(1)
+        steps = tuple(
+            StepRecord(
+                step=step,
+                routing=_floats(routing[step]),
+                routing_top_k=_floats(projected[step]),
+                surrogate_loss=float(trajectory.surrogate_loss[step, 0]),
+                step_size=float(trajectory.step_size[step, 0]),
+                gradient_norm=_finite(trajectory.gradient_norm[step, 0]),
+                entropy=float(entropy[step]),
+                distance=float(moved[step]),
+                answer=self.model.answers[int(best[step])],
+                probability=float(probabilities[step, best[step]]),
+                probabilities=_floats(probabilities[step]),
+            )
+            for step in range(len(routing))
+        )
+        flipped = steps[-1].answer != steps[0].answer
+        return TrajectoryRecord(
+            strategy=name,
+            parameters=values.model_dump(mode="json"),
+            steps=steps,
+            stop_reason=trajectory.stop_reason[0],
+            flipped=flipped,
+            flip_step=_flip_step([step.answer for step in steps]) if flipped else None,
+        )
+
+    def _input_record(
+        self, picture: IntakeImage, asked: IntakeQuestion, label: str | None
+    ) -> InputRecord:
+        return InputRecord(
+            image_sha256=picture.raw_sha256,
+            pixels_sha256=picture.pixels_sha256,
+            image_width=picture.width,
+            image_height=picture.height,
+            image_format=picture.format,
+            image_notes=(*picture.notes, *asked.notes),
+            preprocessing=f"{INTAKE_VERSION}+{self.preprocessing}",
+            question=asked.text,
+            question_sha256=hashlib.sha256(asked.text.encode()).hexdigest(),
+            label=label or None,
+        )
+
+    def _system_record(self, fingerprint_after: str, seed: int) -> SystemRecord:
+        versions = {name: metadata.version(name) for name in LIBRARIES}
+        versions["python"] = platform.python_version()
+        return SystemRecord(
+            model=self.model.name,
+            model_fingerprint_before=self.model_fingerprint,
+            model_fingerprint_after=fingerprint_after,
+            gates=tuple(
+                GateRecord(name=gate.name, experts=gate.experts, top_k=gate.top_k)
+                for gate in self.model.routing_spec.gates
+            ),
+            answers=self.model.answers,
+            code_version=__version__,
+            library_versions=versions,
+            device=self.model.device,
+            dtype=self.model.dtype,
+            threads=torch.get_num_threads(),
+            seed=seed,
+        )
+
+    def _reference_record(self, retrieval: RetrievalParams, found: Retrieved) -> ReferenceRecord:
+        manifest = self.reference.manifest
+        return ReferenceRecord(
+            name=manifest.name,
+            content_hash=manifest.content_hash,
+            policy=retrieval.policy,
+            embedder=self.embedder.name,
+            embedder_hash=self.embedder.fingerprint(),
+            metric="cosine",
+            size=manifest.size,
+            eligible=int(np.count_nonzero(self.reference.eligible(retrieval.policy))),
+            retrieval=retrieval.mode,
+            n_neighbours=retrieval.n_neighbours,
+            radius=retrieval.radius if retrieval.mode == "ball" else None,
+            kernel=retrieval.kernel,
+            bandwidth=float(found.bandwidth[0]),
+            bandwidth_rule=retrieval.bandwidth_rule,
+            near_duplicates_left_out=int(found.left_out[0]),
+        )
+
+    def _neighbour_records(
+        self, found: Retrieved, retrieval: RetrievalParams
+    ) -> tuple[NeighbourRecord, ...]:
+        own = self.reference.routing_for("correct_only")
+        records = []
+        for place, row in enumerate(found.neighbours.index[0].tolist()):
+            if row < 0:
+                continue
+            sample = self.reference.sample(row)
+            similarity = float(found.neighbours.similarity[0, place])
+            records.append(
+                NeighbourRecord(
+                    id=sample.id,
+                    question=sample.question,
+                    label=sample.label,
+                    model_answer=sample.model_answer,
+                    is_correct=sample.is_correct,
+                    family=sample.family,
+                    similarity=similarity,
+                    image_similarity=float(found.image_similarity[0, place]),
+                    distance=1 - similarity,
+                    kernel_weight=float(found.neighbours.weight[0, place]),
+                    routing=_floats(found.neighbours.routing[0, place]),
+                    router_routing=_floats(torch.as_tensor(own[row])),
+                    image=sample.image,
+                )
+            )
+        return tuple(records)
+
+
+class _Run:
+    """Clock, progress and cancelling of one call."""
+
+    def __init__(
+        self, progress: Progress | None, cancelled: Callable[[], bool] | None
+    ) -> None:
+        self.started = datetime.now(UTC)
+        self.timings: list[Timing] = []
+        self.cancelled = cancelled or (lambda: False)
+        self._progress = progress or (lambda stage, share: None)
+
+    @contextmanager
+    def stage(self, name: str, share: float, detail: str = "") -> Iterator[None]:
+        """Time a stage; refuse to begin it when the person has cancelled."""
+        if self.cancelled():
+            raise Cancelled(N_("Cancelled."), N_("Nothing was changed."))
+        self._progress(name, share)
+        began = time.perf_counter()
+        yield
+        elapsed = (time.perf_counter() - began) * 1000
+        label = f"{name}: {detail}" if detail else name
+        self.timings.append(Timing(stage=label, milliseconds=elapsed))
+
+
+def _floats(tensor: Tensor) -> tuple[float, ...]:
+    return tuple(float(value) for value in tensor.tolist())
+
+
+def _finite(value: Tensor) -> float | None:
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def _flip_step(answers: Sequence[str]) -> int:
+    """Return the first step from which the last answer holds to the end."""
+    step = len(answers) - 1
+    while answers[step - 1] == answers[-1]:
+        step -= 1
+    return step

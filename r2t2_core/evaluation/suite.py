@@ -1,0 +1,118 @@
+"""Run strategies over a suite of labelled questions, in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from r2t2_core.models.base import ModelAdapter, Prepared
+from r2t2_core.problem import build_problem
+from r2t2_core.reference.index import RetrievalParams, retrieve
+from r2t2_core.reference.store import ReferenceSet
+from r2t2_core.registry import get_strategy
+from r2t2_core.strategies.base import Params
+
+BATCH = 500
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Labelled questions whose routing-independent part is computed.
+
+    Attributes
+    ----------
+    name : str
+    prepared : Prepared
+        N queries.
+    embeddings : ndarray (N, d), float32
+        Task embeddings, of unit length.
+    labels : Tensor (N,), int64
+    families : ndarray (N,) of str
+    """
+
+    name: str
+    prepared: Prepared
+    embeddings: np.ndarray
+    labels: torch.Tensor
+    families: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def rows(self, chosen: slice) -> Prepared:
+        """Return some rows of what was prepared."""
+        return Prepared(
+            self.prepared.expert_outputs[chosen],
+            self.prepared.routing[chosen],
+            self.prepared.image_features[chosen],
+        )
+
+
+def run_suite(
+    model: ModelAdapter,
+    reference: ReferenceSet,
+    suite: Suite,
+    retrieval: RetrievalParams,
+    parameters: Mapping[str, Params],
+) -> dict[str, np.ndarray]:
+    """Return right/wrong (N,), bool, of every strategy in `parameters`, and of `base`.
+
+    The oracle sees the labels; the others do not.
+    """
+    right: dict[str, list[np.ndarray]] = {name: [] for name in ("base", *parameters)}
+    routing = torch.as_tensor(reference.routing_for(retrieval.policy))
+    admitted = routing[torch.as_tensor(reference.eligible(retrieval.policy))]
+    for start in range(0, len(suite), BATCH):
+        chosen = slice(start, min(start + BATCH, len(suite)))
+        prepared, labels = suite.rows(chosen), suite.labels[chosen]
+        found = retrieve(
+            reference, suite.embeddings[chosen], prepared.image_features.numpy(), retrieval
+        )
+        problem = build_problem(
+            model,
+            prepared,
+            found.neighbours,
+            found.random_neighbours,
+            reference.outputs_of,
+            admitted,
+            labels,
+        )
+        right["base"].append(_is_right(model.answer(prepared), labels))
+        for name, values in parameters.items():
+            if name == "base":
+                continue
+            trajectory = get_strategy(name).reroute(problem, values)
+            answers = model.answer(prepared, trajectory.routing[-1])
+            right[name].append(_is_right(answers, labels))
+    return {name: np.concatenate(parts) for name, parts in right.items() if parts}
+
+
+def own_expert_right(model: ModelAdapter, suite: Suite, owners: Mapping[str, str]) -> np.ndarray:
+    """Return right/wrong (N,) with each question sent to its own expert: the competence ceiling."""
+    experts = model.routing_spec.experts
+    routing = torch.zeros_like(suite.prepared.routing)
+    for row, family in enumerate(suite.families):
+        routing[row, experts.index(owners[str(family)])] = 1
+    return _is_right(model.answer(suite.prepared, routing), suite.labels)
+
+
+def neighbour_vote_right(
+    reference: ReferenceSet, suite: Suite, retrieval: RetrievalParams
+) -> np.ndarray:
+    """Return right/wrong (N,) of copying the neighbours' weighted labels, without a model."""
+    found = retrieve(
+        reference, suite.embeddings, suite.prepared.image_features.numpy(), retrieval
+    ).neighbours
+    answers = int(max(int(found.label.max()), int(suite.labels.max()))) + 1
+    votes = torch.zeros(len(suite), answers, dtype=found.weight.dtype)
+    votes.scatter_add_(1, found.label.clamp(min=0), found.weight)
+    right: np.ndarray = (votes.argmax(1) == suite.labels).numpy()
+    return right
+
+
+def _is_right(probabilities: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
+    right: np.ndarray = (probabilities.argmax(1) == labels).numpy()
+    return right

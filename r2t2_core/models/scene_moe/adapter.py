@@ -1,0 +1,141 @@
+"""SceneMoE under the contract that re-routing asks of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F  # noqa: N812 (torch's own convention)
+
+from r2t2_core.errors import ModelError
+from r2t2_core.i18n import N_
+from r2t2_core.models.base import Prepared
+from r2t2_core.models.fingerprint import fingerprint
+from r2t2_core.models.scene_moe.modeling_scene_moe import SceneMoeForQuestionAnswering
+from r2t2_core.models.scene_moe.processing_scene_moe import (
+    PREPROCESSING_VERSION,
+    SceneMoeProcessor,
+)
+from r2t2_core.types import GateSpec, RoutingSpec, Sample, Tensor
+
+
+class SceneMoeAdapter:
+    """A frozen SceneMoE.
+
+    Parameters
+    ----------
+    model : SceneMoeForQuestionAnswering
+        Put into evaluation mode, its gradients are switched off.
+    processor : SceneMoeProcessor
+    name : str
+        Shown to people.
+    """
+
+    preprocessing_version = PREPROCESSING_VERSION
+
+    def __init__(
+        self,
+        model: SceneMoeForQuestionAnswering,
+        processor: SceneMoeProcessor,
+        name: str = "SceneMoE v1",
+    ) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.processor = processor
+        self._name = name
+        self._spec = RoutingSpec(
+            (GateSpec("experts", tuple(model.config.experts), int(model.config.top_k)),)
+        )
+
+    @classmethod
+    def load(cls, folder: Path, device: str = "cpu") -> SceneMoeAdapter:
+        """Load weights (safetensors) and processor from a folder.
+
+        Raises
+        ------
+        ModelError
+            The folder is missing, or its files cannot be read.
+        """
+        if not (folder / "config.json").is_file():
+            raise ModelError(
+                N_("There is no model in {folder}."),
+                N_("Restore the folder from the repository, or train the model again."),
+                folder=str(folder),
+            )
+        try:
+            model = SceneMoeForQuestionAnswering.from_pretrained(str(folder))
+            processor = SceneMoeProcessor.from_pretrained(folder)
+        except Exception as error:
+            raise ModelError(
+                N_("The model in {folder} cannot be read: {reason}."),
+                N_("Restore the folder from the repository, or train the model again."),
+                folder=str(folder),
+                reason=str(error),
+            ) from error
+        return cls(model.to(device), processor)
+
+    @property
+    def name(self) -> str:
+        """Name and version, as shown to people."""
+        return self._name
+
+    @property
+    def routing_spec(self) -> RoutingSpec:
+        """One sparse gate over all experts."""
+        return self._spec
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The answer vocabulary."""
+        return tuple(self.model.config.answers)
+
+    @property
+    def device(self) -> str:
+        """Device in words of torch."""
+        return str(next(self.model.parameters()).device)
+
+    @property
+    def dtype(self) -> str:
+        """Number format of the weights."""
+        return str(next(self.model.parameters()).dtype).removeprefix("torch.")
+
+    @torch.no_grad()
+    def prepare(self, samples: Sequence[Sample]) -> Prepared:
+        """Compute expert outputs, the router's own routing and image features of B samples."""
+        batch = self.processor(
+            [sample.image for sample in samples], [sample.question for sample in samples]
+        )
+        parameter = next(self.model.parameters())
+        encoded = self.model.encode(
+            batch["pixel_values"].to(parameter),
+            batch["input_ids"].to(parameter.device),
+            batch["attention_mask"].to(parameter.device),
+        )
+        features = encoded.image[:, : self.model.config.channels].flatten(2)
+        return Prepared(
+            self.model.run_experts(encoded),
+            self.model.route(encoded),
+            torch.cat([features.mean(2), features.std(2)], 1),
+        )
+
+    def answer(self, prepared: Prepared, routing: Tensor | None = None) -> Tensor:
+        """Return answer probabilities (B, A) under the top-k projection of a routing (B, E)."""
+        dense = prepared.routing if routing is None else routing
+        with torch.no_grad():
+            logits = self.model.mix(prepared.expert_outputs, self.model.sparse(dense))
+            return logits.softmax(-1)
+
+    def loss(self, expert_outputs: Tensor, labels: Tensor, routing: Tensor) -> Tensor:
+        """Cross-entropy under the dense mix, differentiable in the routing.
+
+        Shapes: expert_outputs (..., E, D), labels (...), routing (..., E) → (...).
+        """
+        logits = self.model.mix(expert_outputs, routing)
+        flat = F.cross_entropy(
+            logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), reduction="none"
+        )
+        return flat.reshape(labels.shape)
+
+    def fingerprint(self) -> str:
+        """SHA-256 over every parameter and buffer."""
+        return fingerprint(self.model)

@@ -1,0 +1,99 @@
+"""From prepared queries and retrieved neighbours to the problem that a strategy solves.
+
+The only place where the model, the reference set's stored expert outputs and the
+strategies meet; used by the engine (one query) and by the evaluation (batches).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+from r2t2_core.models.base import ModelAdapter, Prepared
+from r2t2_core.types import Neighbours, RoutingProblem, SurrogateLoss, Tensor
+
+
+def surrogate_loss(
+    model: ModelAdapter, expert_outputs: Tensor, neighbours: Neighbours
+) -> SurrogateLoss:
+    """Build the kernel-weighted loss of the neighbours under a routing (paper, Eq. 3).
+
+    Parameters
+    ----------
+    model : ModelAdapter
+    expert_outputs : Tensor (B, K, E, D)
+        Stored outputs of all experts on the neighbours.
+    neighbours : Neighbours
+        B queries, K neighbours each; padded ones have weight 0.
+
+    Returns
+    -------
+    callable
+        Routing (B, E) → loss (B,), differentiable; the neighbours run as one batch.
+    """
+
+    def loss(routing: Tensor) -> Tensor:
+        spread = routing[:, None, :].expand(-1, neighbours.weight.shape[1], -1)
+        losses = model.loss(expert_outputs, neighbours.label, spread)
+        return (losses * neighbours.weight).sum(1)
+
+    return loss
+
+
+def own_loss(model: ModelAdapter, prepared: Prepared, labels: Tensor) -> SurrogateLoss:
+    """Build the loss of the queries under their own labels (paper, Eq. 2): the oracle's."""
+
+    def loss(routing: Tensor) -> Tensor:
+        return model.loss(prepared.expert_outputs, labels, routing)
+
+    return loss
+
+
+def build_problem(
+    model: ModelAdapter,
+    prepared: Prepared,
+    neighbours: Neighbours,
+    random_neighbours: Neighbours,
+    reference_outputs: Callable[[Tensor], Tensor],
+    reference_routing: Tensor,
+    labels: Tensor | None = None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> RoutingProblem:
+    """Put together what a strategy may look at.
+
+    Parameters
+    ----------
+    model : ModelAdapter
+    prepared : Prepared
+        B queries.
+    neighbours, random_neighbours : Neighbours
+        Retrieved, and drawn at random (the control).
+    reference_outputs : callable
+        Rows of the reference set (any shape) → stored expert outputs (…, E, D).
+    reference_routing : Tensor (N, E)
+        Routings of all samples that the policy admits.
+    labels : Tensor (B,), int64, or None
+    cancelled : callable
+    """
+    device = prepared.routing.device
+
+    def outputs(chosen: Neighbours) -> Tensor:
+        return reference_outputs(chosen.index.clamp(min=0)).to(device)
+
+    return RoutingProblem(
+        spec=model.routing_spec,
+        routing=prepared.routing,
+        neighbours=neighbours,
+        surrogate_loss=surrogate_loss(model, outputs(neighbours), neighbours),
+        random_neighbours=random_neighbours,
+        random_surrogate_loss=surrogate_loss(model, outputs(random_neighbours), random_neighbours),
+        reference_routing=reference_routing,
+        own_loss=None if labels is None else own_loss(model, prepared, labels),
+        cancelled=cancelled,
+    )
+
+
+def answers_along(model: ModelAdapter, prepared: Prepared, routing: Tensor) -> Tensor:
+    """Return answer probabilities (S, B, A) under the routings (S, B, E) of a trajectory."""
+    return torch.stack([model.answer(prepared, step) for step in routing])
