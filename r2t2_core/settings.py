@@ -1,0 +1,92 @@
+"""Where things are and how the program runs; read from the environment once."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+import platformdirs
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from r2t2_core.errors import ParameterError
+from r2t2_core.i18n import N_
+
+SAMPLE_DATA = Path(__file__).resolve().parents[1] / "sample_data"
+
+
+class Settings(BaseModel):
+    """Settings of a process.
+
+    Attributes
+    ----------
+    data_dir : Path
+        Everything that the program writes lives here (`R2T2_DATA_DIR`).
+    sample_data : Path
+        What ships with the product (`R2T2_SAMPLE_DATA`).
+    device : str
+        `auto`, `cpu`, `cuda` or `mps` (`R2T2_DEVICE`).
+    threads : int
+        Threads of torch; 0 leaves torch's own choice (`R2T2_THREADS`).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("r2t2")))
+    sample_data: Path = SAMPLE_DATA
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    threads: int = Field(default=0, ge=0, le=256)
+
+    @classmethod
+    def from_environment(cls) -> Settings:
+        """Read `R2T2_*` variables.
+
+        Raises
+        ------
+        ParameterError
+            A variable has a value that cannot be used.
+        """
+        given = {
+            name: os.environ[f"R2T2_{name.upper()}"]
+            for name in cls.model_fields
+            if os.environ.get(f"R2T2_{name.upper()}")
+        }
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ParameterError(
+                N_("The environment variable R2T2_{name} has a value that cannot be used: {reason}."),
+                N_("Correct it or leave it out."),
+                name=str(first["loc"][0]).upper(),
+                reason=first["msg"],
+            ) from error
+
+    @property
+    def model_dir(self) -> Path:
+        """Folder of the shipped model."""
+        return self.sample_data / "model"
+
+    @property
+    def reference_dir(self) -> Path:
+        """Folder of the shipped reference set."""
+        return self.sample_data / "reference"
+
+    @property
+    def gallery_dir(self) -> Path:
+        """Folder of the gallery."""
+        return self.sample_data / "gallery"
+
+    @property
+    def defaults_path(self) -> Path:
+        """What validation chose."""
+        return self.sample_data / "defaults.json"
+
+    def resolve_device(self) -> str:
+        """Return the device in words of torch; `auto` takes the best there is."""
+        if self.device != "auto":
+            return self.device
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"

@@ -1,0 +1,129 @@
+"""Gradient descent on routing weights, shared by the strategies that descend a loss.
+
+Parametrisation: logits with a softmax in each block, so that every point lies on its
+simplices. Optimiser: Adam (Kingma and Ba, 2015) or plain gradient descent; both act
+elementwise, so the queries of a batch do not see each other.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from pydantic import Field
+
+from r2t2_core.errors import Cancelled, NeighbourhoodError
+from r2t2_core.i18n import N_
+from r2t2_core.routing import block_softmax, to_logits
+from r2t2_core.strategies.base import Params
+from r2t2_core.types import RoutingProblem, SurrogateLoss, Tensor, Trajectory
+
+
+class DescentParams(Params):
+    """Parameters of a descent."""
+
+    steps: int = Field(default=10, ge=1, le=50, description=N_("Number of steps (paper: 10)."))
+    step_size: float = Field(
+        default=0.5, gt=0, le=5, description=N_("First step size λ, on the logits of the routing.")
+    )
+    final_step_size: float = Field(
+        default=0.0005, ge=0, le=5, description=N_("Last step size of the cosine schedule.")
+    )
+    optimiser: Literal["adam", "gradient"] = Field(
+        default="adam", description=N_("Adam, or plain gradient descent.")
+    )
+    tolerance: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description=N_("Stop when the gradient's norm falls below this; 0 runs all steps."),
+    )
+
+
+def cosine_step_sizes(params: DescentParams) -> list[float]:
+    """Return the step sizes of a cosine schedule from the first to the last (paper, section 4.1)."""
+    count = params.steps
+    if count == 1:
+        return [params.step_size]
+    turns = torch.linspace(0, torch.pi, count, dtype=torch.float64)
+    scale = (1 + torch.cos(turns)) / 2
+    span = params.step_size - params.final_step_size
+    return [params.final_step_size + span * float(value) for value in scale]
+
+
+def descend(problem: RoutingProblem, loss: SurrogateLoss, params: DescentParams) -> Trajectory:
+    """Descend a loss from the router's own routing (paper, Eq. 1 and 3).
+
+    Parameters
+    ----------
+    problem : RoutingProblem
+        B queries.
+    loss : callable
+        Routing (B, E) → loss (B,), differentiable.
+    params : DescentParams
+
+    Raises
+    ------
+    NeighbourhoodError
+        The loss is not a finite number.
+    Cancelled
+        `problem.cancelled()` said so.
+    """
+    start = problem.routing.detach()
+    logits = to_logits(start)
+    routing, value, gradient = start, *_evaluate(loss, start)
+    points, losses, norms = [start], [value], [gradient.norm(dim=1)]
+    sizes = [torch.zeros_like(value)]
+    first, second = torch.zeros_like(logits), torch.zeros_like(logits)
+    active = torch.ones_like(value, dtype=torch.bool)
+    for number, size in enumerate(cosine_step_sizes(params), start=1):
+        if problem.cancelled():
+            raise Cancelled(N_("Cancelled."), N_("Nothing was changed."))
+        active = active & (norms[-1] > params.tolerance)
+        slope = _through_softmax(problem, logits, gradient)
+        if params.optimiser == "adam":
+            first = 0.9 * first + 0.1 * slope
+            second = 0.999 * second + 0.001 * slope**2
+            corrected = second / (1 - 0.999**number)
+            slope = first / (1 - 0.9**number) / (corrected.sqrt() + 1e-8)
+        logits = torch.where(active[:, None], logits - size * slope, logits)
+        moved = block_softmax(logits, problem.spec)
+        routing = torch.where(active[:, None], moved, routing)
+        value, gradient = _evaluate(loss, routing)
+        points.append(routing)
+        losses.append(value)
+        norms.append(gradient.norm(dim=1))
+        sizes.append(torch.where(active, size, 0.0).to(value.dtype))
+    reasons = tuple("max_steps" if still else "converged" for still in active.tolist())
+    return Trajectory(
+        torch.stack(points), torch.stack(losses), torch.stack(sizes), torch.stack(norms), reasons
+    )
+
+
+def _evaluate(loss: SurrogateLoss, routing: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the loss (B,) and its gradient (B, E) with respect to the routing weights."""
+    with torch.enable_grad():
+        variable = routing.detach().clone().requires_grad_(True)
+        value = loss(variable)
+        (gradient,) = torch.autograd.grad(value.sum(), variable)
+    require_finite(value)
+    return value.detach(), gradient
+
+
+def _through_softmax(problem: RoutingProblem, logits: Tensor, gradient: Tensor) -> Tensor:
+    """Pull a gradient with respect to the routing back to the logits, block by block."""
+    weights = block_softmax(logits, problem.spec)
+    parts = []
+    for block in problem.spec.blocks:
+        part, slope = weights[:, block], gradient[:, block]
+        parts.append(part * (slope - (part * slope).sum(1, keepdim=True)))
+    return torch.cat(parts, 1)
+
+
+def require_finite(loss: Tensor) -> None:
+    """Raise NeighbourhoodError where a loss is not a finite number."""
+    if not bool(torch.isfinite(loss).all()):
+        raise NeighbourhoodError(
+            N_("The neighbours' loss is not a finite number."),
+            N_("Check the reference set: its stored expert outputs or labels may be damaged."),
+        )
