@@ -59,9 +59,11 @@ class QuestionEncoder(nn.Module):
         size = config.token_size
         self.embedding = nn.Embedding(config.vocab_size, size, padding_idx=0)
         self.embedding.weight.requires_grad_(False)
-        self.adapt = nn.Linear(size, size)
+        self.adapt = nn.Sequential(nn.Linear(size, size), nn.LayerNorm(size))
         self.gru = nn.GRU(size, size, batch_first=True, bidirectional=True)
-        self.pool = nn.Linear(4 * size, config.hidden_size)
+        self.pool = nn.Sequential(
+            nn.Linear(4 * size, config.hidden_size), nn.LayerNorm(config.hidden_size)
+        )
 
     def forward(self, input_ids: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Encode tokens (B, L) to states (B, L, 2T) and a question vector (B, D)."""
@@ -77,7 +79,7 @@ class QuestionEncoder(nn.Module):
         keep = mask[:, :, None].to(states.dtype)
         mean = (states * keep).sum(1) / keep.sum(1)
         peak = states.masked_fill(keep == 0, -1e4).amax(1)
-        return states, torch.tanh(self.pool(torch.cat([mean, peak], 1)))
+        return states, self.pool(torch.cat([mean, peak], 1))
 
 
 class ImageStem(nn.Module):
@@ -247,10 +249,11 @@ class SceneMoeForQuestionAnswering(PreTrainedModel):
         self.router = nn.Sequential(
             nn.Linear(size + config.channels, 64), nn.Tanh(), nn.Linear(64, len(config.experts))
         )
+        # All experts speak at the same volume, so that a mix is decided by the routing alone.
+        self.scale = nn.LayerNorm(size, elementwise_affine=False)
         self.head = nn.Sequential(
-            nn.LayerNorm(size), nn.Linear(size, 192), nn.ReLU(),
-            nn.Linear(192, len(config.answers)),
-        )  # fmt: skip
+            nn.Linear(size, 192), nn.ReLU(), nn.Linear(192, len(config.answers))
+        )
         self.post_init()
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -266,7 +269,8 @@ class SceneMoeForQuestionAnswering(PreTrainedModel):
 
     def run_experts(self, encoded: Encoded) -> Tensor:
         """Return the outputs of all experts (B, E, D)."""
-        return torch.stack([expert(encoded) for expert in self.experts.values()], 1)
+        outputs = [self.scale(expert(encoded)) for expert in self.experts.values()]
+        return torch.stack(outputs, 1)
 
     def route(self, encoded: Encoded) -> Tensor:
         """Return the router's dense routing weights (B, E)."""

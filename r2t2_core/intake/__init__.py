@@ -1,0 +1,1 @@
+"""What comes from outside, checked at the door: pictures and questions."""

@@ -1,0 +1,110 @@
+"""Questions that people type, to clean text; everything else to one clear sentence."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+
+from r2t2_core.errors import QuestionError
+from r2t2_core.i18n import N_
+
+MAX_CHARACTERS = 300
+
+NOTE_CONTROL = N_("Control characters were removed from the question.")
+NOTE_EMOJI = N_("Emoji were removed from the question.")
+
+ENGLISH_ONLY = N_("Questions are answered in English for now.")
+ASK_IN_ENGLISH = N_("Ask in English, for example: Where is the chair?")
+
+_FOREIGN_WORDS = {
+    "French": "où est le la les une quel quelle couleur combien dans sur des du il y a-t-il sont",
+    "German": "wo ist der die das ein eine welche welcher farbe wie viele auf dem den sind gibt es",
+    "Spanish": "dónde está el la los las un una qué cuál color cuántos cuántas hay en de son",
+    "Italian": "dove è il lo la gli un una quale colore quanti quante ci sono nella nel di che",
+    "Portuguese": "onde está o os as um uma qual cor quantos quantas há na no são que de",
+}
+"""Function words; many of a sentence's words in one list, and few English ones, tell a language."""
+
+_ENGLISH_WORDS = frozenset(
+    "a an the is are was do does did what which where who how many much of in on at to there any "
+    "see this that it me tell name count read find more than color colour picture image".split()
+)
+
+
+@dataclass(frozen=True)
+class IntakeQuestion:
+    """A question as the model takes it.
+
+    Attributes
+    ----------
+    text : str
+        Normalised (NFC), one line, single spaces.
+    notes : tuple of str
+        What was done to it (message identifiers).
+    """
+
+    text: str
+    notes: tuple[str, ...]
+
+
+def read_question(text: str) -> IntakeQuestion:
+    """Clean a typed question.
+
+    Raises
+    ------
+    QuestionError
+        Empty, too long, without a word, or not in English.
+    """
+    if not text.strip():
+        raise QuestionError(N_("The question is empty."), ASK_IN_ENGLISH)
+    if len(text) > MAX_CHARACTERS:
+        raise QuestionError(
+            N_("The question has {size} characters; the limit is {limit}."),
+            N_("Ask one short question."),
+            size=len(text),
+            limit=MAX_CHARACTERS,
+        )
+    notes: list[str] = []
+    clean = _without(text, notes)
+    if not any(character.isalpha() for character in clean):
+        raise QuestionError(N_("The question has no words in it."), ASK_IN_ENGLISH)
+    _require_english(clean)
+    return IntakeQuestion(clean, tuple(notes))
+
+
+def _without(text: str, notes: list[str]) -> str:
+    """Remove control, direction-override and private characters, and emoji."""
+    kept = []
+    for character in unicodedata.normalize("NFC", text):
+        category = unicodedata.category(character)
+        if character.isspace():
+            kept.append(" ")
+        elif category in ("Cc", "Cf", "Cs", "Co", "Cn"):
+            if NOTE_CONTROL not in notes and character != "\u200d":
+                notes.append(NOTE_CONTROL)
+        elif category in ("So", "Sk") or 0xFE00 <= ord(character) <= 0xFE0F:
+            if NOTE_EMOJI not in notes:
+                notes.append(NOTE_EMOJI)
+        else:
+            kept.append(character)
+    return " ".join("".join(kept).split())
+
+
+def _require_english(text: str) -> None:
+    letters = [character for character in text if character.isalpha()]
+    latin = [c for c in letters if unicodedata.name(c, "").startswith(("LATIN", "FULLWIDTH LATIN"))]
+    if len(latin) < 0.7 * len(letters) or _reads_foreign(text):
+        raise QuestionError(ENGLISH_ONLY, ASK_IN_ENGLISH)
+
+
+def _reads_foreign(text: str) -> bool:
+    """Tell a sentence of another Latin-script language, only where that is clear."""
+    words = re.findall(r"[^\W\d_]+", text.lower())
+    english = sum(word in _ENGLISH_WORDS for word in words)
+    for listed in _FOREIGN_WORDS.values():
+        vocabulary = frozenset(listed.split())
+        foreign = sum(word in vocabulary for word in words)
+        if foreign >= 2 and foreign > english and foreign >= 0.4 * len(words):
+            return True
+    return False
