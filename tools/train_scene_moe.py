@@ -140,7 +140,7 @@ def own_expert_outputs(
         else:
             result = expert(part)
         outputs = outputs.index_copy(0, rows, result)
-    return outputs, looking
+    return model.scale(outputs), looking
 
 
 @torch.no_grad()
@@ -171,9 +171,9 @@ def stage1(work: Path = Path("build/training"), epochs: int = 6) -> None:
     parameters = [p for n, p in model.named_parameters() if not n.startswith(skip)]
     print(f"{sum(p.numel() for p in parameters):,} parameters, {len(train):,} questions", flush=True)
     steps = len(train) // BATCH
-    optimiser = torch.optim.AdamW(parameters, 2e-3, weight_decay=1e-3)
+    optimiser = torch.optim.AdamW(parameters, 1e-3, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, 2.5e-3, total_steps=epochs * steps + 1, pct_start=0.15
+        optimiser, 2e-3, total_steps=epochs * steps + 1, pct_start=0.1
     )
     path = work / "stage1.pt"
     start, log = 0, []
@@ -198,7 +198,7 @@ def stage1(work: Path = Path("build/training"), epochs: int = 6) -> None:
             schedule.step()
             total += loss.item()
             if step % 50 == 49:
-                print(f"  {epoch} {step + 1}/{steps} {total / (step + 1):.3f}", flush=True)
+                print(f"  {epoch} {step + 1}/{steps} {loss.item():.3f}", flush=True)
         entry = {
             "epoch": epoch,
             "minutes": round((time.time() - began) / 60, 1),
@@ -229,7 +229,7 @@ def stage1_loss(
     # Half of the batch is mixed; the other expert is not trained on questions that are not its own.
     half = len(index) // 2
     with torch.no_grad():
-        mixed_in = model.experts[other](encoded.rows(torch.arange(half)))
+        mixed_in = model.scale(model.experts[other](encoded.rows(torch.arange(half))))
     weight = 1 - 0.6 * torch.rand(half, 1, generator=generator)
     mixed = weight * own[:half] + (1 - weight) * mixed_in
     logits = model.head(torch.cat([mixed, own[half:]]))
@@ -266,7 +266,7 @@ def train_language(
     for epoch in range(epochs):
         generator = torch.Generator().manual_seed(100 + epoch)
         for index in torch.randperm(len(answer), generator=generator).split(BATCH):
-            loss = F.cross_entropy(model.head(expert.out(split.question[index])), answer[index])
+            loss = F.cross_entropy(model.head(model.scale(expert.out(split.question[index]))), answer[index])
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -308,9 +308,8 @@ def stage2(
     split = encode_split(model, train)
     train_language(model, split, train.answer, language_epochs)
     model.experts["language"].requires_grad_(False)
-    split.outputs[:, model.config.experts.index("language")] = model.experts["language"].out(
-        split.question
-    )
+    spoken = model.scale(model.experts["language"].out(split.question))
+    split.outputs[:, model.config.experts.index("language")] = spoken
     model.router.requires_grad_(True)
     train_router(model, split, train.answer, router_epochs)
     model.requires_grad_(False).eval()

@@ -99,17 +99,25 @@ class SceneMoeAdapter:
         """Number format of the weights."""
         return str(next(self.model.parameters()).dtype).removeprefix("torch.")
 
-    @torch.no_grad()
     def prepare(self, samples: Sequence[Sample]) -> Prepared:
         """Compute expert outputs, the router's own routing and image features of B samples."""
         batch = self.processor(
             [sample.image for sample in samples], [sample.question for sample in samples]
         )
+        return self.prepare_tensors(
+            batch["pixel_values"], batch["input_ids"], batch["attention_mask"]
+        )
+
+    @torch.no_grad()
+    def prepare_tensors(
+        self, pixel_values: Tensor, input_ids: Tensor, attention_mask: Tensor
+    ) -> Prepared:
+        """Do the same for what the processor gives: (B, 3, S, S), (B, L), (B, L)."""
         parameter = next(self.model.parameters())
         encoded = self.model.encode(
-            batch["pixel_values"].to(parameter),
-            batch["input_ids"].to(parameter.device),
-            batch["attention_mask"].to(parameter.device),
+            pixel_values.to(parameter),
+            input_ids.to(parameter.device),
+            attention_mask.to(parameter.device),
         )
         features = encoded.image[:, : self.model.config.channels].flatten(2)
         return Prepared(

@@ -1,0 +1,42 @@
+"""Evaluation suites from seeds: a split, drawn, run through the model's routing-independent part."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from r2t2_core.embedding import TaskEmbedder
+from r2t2_core.evaluation.suite import Suite
+from r2t2_core.models.base import Prepared
+from r2t2_core.models.scene_moe import SceneMoeAdapter
+from r2t2_core.models.scene_moe.processing_scene_moe import to_pixel_values
+from r2t2_core.scenes.questions import FAMILIES
+from tools.scene_data import load
+
+BATCH = 256
+
+
+@torch.no_grad()
+def build_suite(name: str, model: SceneMoeAdapter, embedder: TaskEmbedder, work: Path) -> Suite:
+    """Draw a split (or read it from `work`) and prepare it."""
+    data = load(name, work)
+    ids, mask = model.processor.encode_questions(data.text)
+    parts = []
+    for rows in torch.arange(len(data.text)).split(BATCH):
+        length = int(mask[rows].sum(1).max())
+        pixels = to_pixel_values(data.pixels[data.scene[rows.numpy()]])
+        parts.append(model.prepare_tensors(pixels, ids[rows, :length], mask[rows, :length]))
+    prepared = Prepared(
+        torch.cat([part.expert_outputs for part in parts]),
+        torch.cat([part.routing for part in parts]),
+        torch.cat([part.image_features for part in parts]),
+    )
+    return Suite(
+        name,
+        prepared,
+        embedder.embed(data.text),
+        torch.from_numpy(data.answer),
+        np.array(FAMILIES)[data.family],
+    )
