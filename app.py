@@ -1,0 +1,16 @@
+"""R2-T2 Workbench: navigation over the pages, and nothing else."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.reroute_view.language import choose_language
+from r2t2_core.i18n import gettext as _
+
+st.set_page_config(page_title="R2-T2 Workbench", page_icon="🧭", layout="wide")
+choose_language()
+page = st.navigation(
+    [st.Page("pages/reroute.py", title=_("Re-route"), icon=":material/alt_route:", default=True)],
+    position="sidebar",
+)
+page.run()

@@ -1,0 +1,158 @@
+"""The re-route page: a picture, a question, one button; the answer before and after, and why."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.reroute_view.details import show_neighbours, show_numbers, show_trajectories
+from pages.reroute_view.inputs import Request, read_request
+from pages.reroute_view.job import Job
+from pages.reroute_view.language import apply_language
+from pages.reroute_view.loading import gallery, gallery_picture, load_engine
+from pages.reroute_view.story import STYLE, show_story
+from r2t2_core.decision import Decision
+from r2t2_core.engine import Engine
+from r2t2_core.errors import Cancelled, WorkbenchError
+from r2t2_core.i18n import gettext as _
+from r2t2_core.i18n import translate_error
+
+QUICK = 1.0
+"""Seconds that a run waits for an answer before it shows progress."""
+
+
+def start(engine: Engine, request: Request) -> None:
+    """Begin to answer; an earlier question that still runs is cancelled."""
+    if (running := st.session_state.get("job")) is not None:
+        running.cancel()
+    st.session_state.pop("decision", None)
+    image = request.image
+    if image is None:
+        st.session_state["problem"] = (_("There is no picture yet."), _("Choose, upload or compose one."))
+        return
+    st.session_state.pop("problem", None)
+    st.session_state["job"] = Job.start(
+        request.key,
+        lambda progress, cancelled: engine.answer(
+            image,
+            request.question,
+            retrieval=request.retrieval,
+            parameters=request.parameters,
+            strategy=request.strategy,
+            label=request.label,
+            progress=progress,
+            cancelled=cancelled,
+        ),
+    )
+    st.session_state["job"].wait(QUICK)
+    collect()
+
+
+def collect() -> bool:
+    """Take the result of the running job, if it has ended; return whether it has."""
+    job: Job | None = st.session_state.get("job")
+    if job is None or not job.wait(0):
+        return job is None
+    st.session_state.pop("job")
+    try:
+        st.session_state["decision"] = (job.key, job.result())
+    except Cancelled:
+        st.session_state["problem"] = (_("Cancelled."), _("Nothing was changed."))
+    except WorkbenchError as error:
+        st.session_state["problem"] = translate_error(error)
+    except Exception as error:  # The app stays up, and says what happened.
+        st.session_state["problem"] = (
+            _("Something went wrong that nobody foresaw: {reason}").format(reason=repr(error)),
+            _("Try again; if it happens again, report it with this sentence."),
+        )
+    return True
+
+
+@st.fragment(run_every=0.3)
+def show_progress() -> None:
+    """Show how far the work is, with a button that stops it."""
+    apply_language()
+    if collect():
+        st.rerun()
+    job: Job = st.session_state["job"]
+    st.progress(job.share, text=_(job.stage))
+    if st.button(_("Cancel"), key="cancel", icon=":material/stop_circle:"):
+        job.cancel()
+
+
+def show_result(engine: Engine, request: Request) -> Decision | None:
+    """Show the right column; return the decision that is shown, if any."""
+    if st.session_state.get("job") is not None:
+        show_progress()
+        return None
+    if (problem := st.session_state.get("problem")) is not None:
+        st.error(" ".join(problem), icon=":material/error:")
+        return None
+    if (kept := st.session_state.get("decision")) is None:
+        show_welcome()
+        return None
+    key, decision = kept
+    if key != request.key:
+        st.warning(
+            _("This result belongs to an earlier input: “{question}”. Press the button to answer the present one.").format(
+                question=decision.input.question
+            ),
+            icon=":material/history:",
+        )
+    show_story(decision, engine.reference.root)
+    return decision
+
+
+def show_welcome() -> None:
+    """Say in three sentences what this is, and offer cases to begin with."""
+    st.html(
+        "<div class='r2'><div class='r2-card'><b style='font-size:1.15rem'>"
+        + _("See a model ask the wrong expert, and watch it being put right.")
+        + "</b><p style='margin:.4rem 0 0'>"
+        + _("This model answers questions about pictures by mixing experts; a router decides whom to ask, and often chooses wrongly.")
+        + " "
+        + _("Re-routing looks up similar solved examples and moves the routing towards what works there. No weight of the model is changed.")
+        + "</p></div></div>"
+    )
+    st.html(f"<h3>{_('Begin with one of these')}</h3>")
+    cases = gallery()[:8]
+    for row in (cases[:4], cases[4:8]):
+        for column, case in zip(st.columns(4), row, strict=False):
+            with column:
+                st.image(gallery_picture(case.image), width="stretch", alt=case.question)
+                st.button(
+                    case.question, key=f"begin.{case.id}", on_click=begin, args=(case.id,), width="stretch"
+                )
+
+
+def begin(case: str) -> None:
+    """Choose a case of the gallery and answer it at once."""
+    st.session_state["source"] = "gallery"
+    st.session_state["case"] = case
+    st.session_state["answer_now"] = True
+
+
+def page() -> None:
+    """Show the page."""
+    st.html(STYLE)
+    st.title(_("Re-route a question"), anchor=False)
+    try:
+        with st.spinner(_("Loading the model")):
+            engine = load_engine()
+        left, right = st.columns([4, 7], gap="medium")
+        with left:
+            request, pressed = read_request(engine)
+    except WorkbenchError as error:
+        st.error(" ".join(translate_error(error)), icon=":material/error:")
+        return
+    with right:
+        if pressed or st.session_state.pop("answer_now", False):
+            start(engine, request)
+        decision = show_result(engine, request)
+    if decision is not None:
+        st.divider()
+        show_trajectories(decision)
+        show_neighbours(decision, engine.reference.root)
+        show_numbers(decision)
+
+
+page()

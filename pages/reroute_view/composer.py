@@ -1,0 +1,149 @@
+"""The scene composer: put things on a background, drag them, ask about them.
+
+The browser only places things; the picture itself is drawn by the renderer that made the
+model's training pictures, so that the model understands it.
+"""
+
+from __future__ import annotations
+
+import base64
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+from PIL import Image
+
+from r2t2_core.errors import WorkbenchError
+from r2t2_core.i18n import N_
+from r2t2_core.i18n import gettext as _
+from r2t2_core.scenes import BACKGROUNDS, Item, Scene, render
+from r2t2_core.scenes.sprites import load_sprite, sprite_name
+from r2t2_core.scenes.world import GAUGE_MAXIMUM, NATURAL_COLOUR, PAINTED_KINDS, PAINTS, WORDS
+
+SIZES = {"sign": 0.46, "gauge": 0.3, "chart": 0.3}
+THING_SIZE = 0.27
+PICTURE = 448
+THUMBNAIL = 72
+
+_FOLDER = Path(__file__).parent
+
+_component = st.components.v2.component(
+    "scene_composer",
+    html='<div class="composer"></div>',
+    css=(_FOLDER / "composer.css").read_text(encoding="utf-8"),
+    js=(_FOLDER / "composer.js").read_text(encoding="utf-8"),
+)
+
+
+@st.cache_data(show_spinner=False)
+def palette() -> list[dict[str, str]]:
+    """Return all that can be put into a scene: an identifier, a name and a small picture."""
+    entries = []
+    for kind in (*PAINTED_KINDS, *NATURAL_COLOUR):
+        for colour in PAINTS if kind in PAINTED_KINDS else (None,):
+            name = sprite_name(kind, colour)
+            entries.append(_entry(name, f"{colour or ''} {kind}".strip(), load_sprite(name)))
+    for word in WORDS:
+        entries.append(_panel(f"sign:{word}", f"sign {word}", Item("sign", size=0.94, word=word)))
+    for value in range(GAUGE_MAXIMUM + 1):
+        item = Item("gauge", size=0.9, values=(value,))
+        entries.append(_panel(f"gauge:{value}", f"gauge {value}", item))
+    for heights in ((9, 5, 2), (2, 9, 5), (5, 2, 9)):
+        item = Item("chart", size=0.9, values=heights)
+        text = ",".join(map(str, heights))
+        entries.append(_panel(f"chart:{text}", f"bar chart {text}", item))
+    return entries
+
+
+def _panel(name: str, title: str, item: Item) -> dict[str, str]:
+    picture = render(Scene((item,), "cream", horizon=1.0), 2 * THUMBNAIL)
+    if item.kind == "sign":
+        side = picture.width
+        picture = picture.crop((0, round(side * 0.27), side, round(side * 0.73)))
+    return _entry(name, title, picture)
+
+
+def _entry(name: str, title: str, picture: Image.Image) -> dict[str, str]:
+    small = picture.copy()
+    small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    buffer = BytesIO()
+    small.save(buffer, "PNG")
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return {"name": name, "title": title, "picture": f"data:image/png;base64,{data}"}
+
+
+def compose() -> bytes | None:
+    """Show the composer; return the picture (PNG), or None while the scene is empty."""
+    backgrounds = list(BACKGROUNDS)
+    background = st.segmented_control(
+        _("Background"),
+        backgrounds,
+        format_func=lambda name: {
+            "cream": _("cream"), "sky": _("sky"), "sand": _("sand"),
+            "mint": _("mint"), "rose": _("rose"), "slate": _("slate"),
+        }[name],
+        default="cream",
+        required=True,
+        key="composer.background",
+        label_visibility="collapsed",
+    )  # fmt: skip
+    wall, floor = BACKGROUNDS[background]
+    placed = _component(
+        data={
+            "palette": palette(),
+            "wall": f"rgb{wall}",
+            "floor": f"rgb{floor}",
+            "horizon": Scene(()).horizon,
+            "thingSize": THING_SIZE,
+            "sizes": SIZES,
+            "words": {
+                "hint": _("Click a thing to add it, drag it to move it, double-click to remove it."),
+                "clear": _("Clear"),
+                "scene": _("Scene"),
+            },
+        },
+        key="composer",
+        on_items_change=_nothing,
+    ).items
+    items = read_items(placed or [])
+    if not items:
+        return None
+    buffer = BytesIO()
+    render(Scene(items, background), PICTURE).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _nothing() -> None:
+    """Streamlit wants a callback for a value that the component may set."""
+
+
+def read_items(placed: list[dict[str, Any]]) -> tuple[Item, ...]:
+    """Turn what the browser sent into items of a scene.
+
+    Raises
+    ------
+    WorkbenchError
+        Something is not of the palette (the browser sent what we never offered).
+    """
+    known = {entry["name"] for entry in palette()}
+    items = []
+    for entry in placed[:9]:
+        name = str(entry.get("name"))
+        if name not in known:
+            raise WorkbenchError(
+                N_("There is no sprite called {name}."),
+                N_("Choose one of the palette."),
+                name=name,
+            )
+        x, y = (min(1.0, max(0.0, float(entry.get(axis, 0.5)))) for axis in ("x", "y"))
+        kind, _colon, detail = name.partition(":")
+        if not detail:
+            kind, _dash, colour = name.partition("-")
+            items.append(Item(kind, colour or None, x, y, THING_SIZE))
+        elif kind == "sign":
+            items.append(Item(kind, None, x, y, SIZES[kind], word=detail))
+        else:
+            values = tuple(int(value) for value in detail.split(","))
+            items.append(Item(kind, None, x, y, SIZES[kind], values=values))
+    return tuple(items)

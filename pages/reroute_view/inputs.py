@@ -1,0 +1,188 @@
+"""The left column: a picture (gallery, upload or composed), a question, and one button."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import Any
+
+import streamlit as st
+from PIL import Image
+
+from pages.reroute_view.composer import compose
+from pages.reroute_view.controls import controls
+from pages.reroute_view.loading import gallery, gallery_picture
+from pages.reroute_view.words import OUTCOMES, strategy_titles
+from r2t2_core.engine import Engine
+from r2t2_core.errors import WorkbenchError
+from r2t2_core.gallery import GalleryCase
+from r2t2_core.i18n import gettext as _
+from r2t2_core.i18n import translate_error
+from r2t2_core.intake.image import read_image
+from r2t2_core.reference.index import RetrievalParams
+from r2t2_core.registry import get_strategy, parse_params, strategies
+from r2t2_core.strategies.base import Params
+
+PICTURE_HEIGHT = 236
+
+
+@dataclass(frozen=True)
+class Request:
+    """All that a decision depends on, as the person has set it now."""
+
+    image: bytes | None
+    question: str
+    label: str | None
+    strategy: str
+    retrieval: RetrievalParams
+    parameters: dict[str, Params] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Hash of everything, to tell a fresh result from a stale one."""
+        rest = [
+            self.question,
+            self.label,
+            self.strategy,
+            self.retrieval.model_dump(),
+            {name: params.model_dump() for name, params in self.parameters.items()},
+        ]
+        digest = hashlib.sha256(self.image or b"")
+        digest.update(json.dumps(rest, sort_keys=True).encode())
+        return digest.hexdigest()
+
+
+def read_request(engine: Engine) -> tuple[Request, bool]:
+    """Show the inputs; return what they say, and whether the button was pressed."""
+    settings = _settings(engine)
+    source = st.segmented_control(
+        _("Picture from"),
+        ["gallery", "upload", "compose"],
+        format_func=lambda name: {
+            "gallery": _("Gallery"), "upload": _("Upload"), "compose": _("Compose a scene"),
+        }[name],
+        default="gallery",
+        required=True,
+        key="source",
+        label_visibility="collapsed",
+        width="stretch",
+    )  # fmt: skip
+    if source == "upload":
+        image, suggestion, label = _uploaded(), "", None
+    elif source == "compose":
+        image, suggestion, label = compose(), "", None
+    else:
+        case = _chosen_case()
+        image, suggestion, label = gallery_picture(case.image), case.question, case.label
+    if image and source != "compose":
+        _show_picture(image)
+    # Keyed by the suggestion, so that another case brings its own question.
+    question = st.text_input(
+        _("Question (in English)"),
+        value=suggestion,
+        placeholder="Where is the chair?",
+        key=f"question.{source}.{hashlib.sha256(suggestion.encode()).hexdigest()[:8]}",
+    )
+    given = settings.label or (label if question == suggestion else None)
+    pressed = st.button(
+        _("Answer, and re-route"), type="primary", width="stretch", key="go",
+        icon=":material/alt_route:",
+    )  # fmt: skip
+    request = Request(
+        image, question, given, settings.strategy, settings.retrieval, settings.parameters
+    )
+    return request, pressed
+
+
+@dataclass(frozen=True)
+class _Settings:
+    strategy: str
+    retrieval: RetrievalParams
+    parameters: dict[str, Params]
+    label: str | None
+
+
+def _settings(engine: Engine) -> _Settings:
+    """Show the settings in the sidebar; what validation chose is where they begin."""
+    titles = strategy_titles()
+    usable = [name for name, entry in strategies().items() if not entry.is_control]
+    with st.sidebar:
+        strategy = st.selectbox(
+            _("Strategy whose answer counts"),
+            usable,
+            usable.index(engine.default_strategy),
+            format_func=titles.__getitem__,
+            key="strategy",
+            help=_("All strategies are computed and compared; this one gives the answer after."),
+        )
+        label = st.text_input(
+            _("Right answer, if you know it"),
+            key="label",
+            help=_("Lets the page say who was right, and adds the oracle to the comparison."),
+        )
+        with st.expander(_("Neighbours")):
+            values = controls(RetrievalParams, engine.default_retrieval, "retrieval")
+        parameters: dict[str, Params] = {}
+        for name in strategies():
+            entry = get_strategy(name)
+            if not entry.params.model_fields:
+                continue
+            with st.expander(titles[name]):
+                st.caption(_(entry.summary))
+                start = engine.default_parameters(name)
+                chosen: dict[str, Any] = controls(entry.params, start, f"params.{name}")
+                parameters[name] = parse_params(entry, chosen)
+    return _Settings(
+        strategy, RetrievalParams.parse(values), parameters, label.strip() or None
+    )
+
+
+def _chosen_case() -> GalleryCase:
+    cases = gallery()
+    numbers = {case.id: number for number, case in enumerate(cases, start=1)}
+    identifiers = list(numbers)
+    if st.session_state.get("case") not in numbers:
+        st.session_state["case"] = identifiers[0]
+    chosen = st.selectbox(
+        _("Case"),
+        identifiers,
+        format_func=lambda name: _case_title(next(c for c in cases if c.id == name), numbers[name]),
+        key="case",
+        label_visibility="collapsed",
+    )
+    return next(case for case in cases if case.id == chosen)
+
+
+def _case_title(case: GalleryCase, number: int) -> str:
+    return f"{number}. {case.question}  ·  {_(OUTCOMES[case.outcome])}"
+
+
+def _uploaded() -> bytes | None:
+    file = st.file_uploader(
+        _("Picture"),
+        type=None,
+        key="upload",
+        label_visibility="collapsed",
+        help=_("PNG, JPEG, WebP, GIF, BMP or TIFF."),
+    )
+    return file.getvalue() if file else None
+
+
+def _show_picture(image: bytes) -> None:
+    """Show a picture at a height that leaves room for the rest; say why where it cannot be read."""
+    try:
+        picture = read_image(image)
+    except WorkbenchError as error:
+        message, remedy = translate_error(error)
+        st.error(f"{message} {remedy}", icon=":material/broken_image:")
+        return
+    shown = picture.image.copy()
+    shown.thumbnail((640, PICTURE_HEIGHT * 2), Image.Resampling.LANCZOS)
+    width = min(420, round(shown.width * PICTURE_HEIGHT / shown.height))
+    buffer = BytesIO()
+    shown.save(buffer, "PNG")
+    st.image(buffer.getvalue(), width=width, alt=_("The picture that the question is about"))
+    for note in picture.notes:
+        st.caption(_(note))

@@ -1,0 +1,45 @@
+"""Words for names that the record holds as identifiers."""
+
+from __future__ import annotations
+
+from r2t2_core.decision import Decision
+from r2t2_core.i18n import N_
+from r2t2_core.i18n import gettext as _
+from r2t2_core.registry import strategies
+
+EXPERTS = {
+    "colour": N_("colour"),
+    "kind": N_("kind of thing"),
+    "position": N_("position"),
+    "count": N_("counting"),
+    "text": N_("reading"),
+    "chart": N_("charts and gauges"),
+    "language": N_("language only"),
+}
+
+OUTCOMES = {
+    "repaired": N_("wrong before, right after"),
+    "unchanged_right": N_("right before and after"),
+    "unchanged_wrong": N_("wrong before and after"),
+    "broken": N_("right before, wrong after"),
+}
+
+STOP_REASONS = {
+    "max_steps": N_("all steps done"),
+    "converged": N_("stood still"),
+    "single_step": N_("end point known"),
+}
+
+YES_NO = {True: N_("yes"), False: N_("no")}
+
+
+def expert_names(decision: Decision) -> list[str]:
+    """Return all experts' names in the active language."""
+    return [
+        _(EXPERTS.get(name, name)) for gate in decision.system.gates for name in gate.experts
+    ]
+
+
+def strategy_titles() -> dict[str, str]:
+    """Return all strategies' titles in the active language."""
+    return {name: _(entry.title) for name, entry in strategies().items()}

@@ -1,0 +1,1 @@
+"""Plotly figures, one file a subject. Every figure is drawn from the `Decision` record alone."""

@@ -1,0 +1,52 @@
+"""Colours and layout that all figures share; readable on light and on dark."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+EXPERT_COLOURS = (
+    "#e69f00", "#3f8fd2", "#12a37f", "#c96ba8", "#d8621c", "#8a7cdb", "#8b93a3", "#b8a31f",
+)  # fmt: skip
+"""One for each expert, in the order of the routing vector; told apart by colour-blind readers."""
+
+STRATEGY_COLOURS = {
+    "base": "#8b93a3",
+    "ngd": "#3f8fd2",
+    "kernel_regression": "#12a37f",
+    "mode_finding": "#e69f00",
+    "oracle": "#c96ba8",
+    "uniform": "#b3a48a",
+    "random_neighbours": "#d8621c",
+}
+
+GREY = "#8b93a3"
+GRID = "rgba(139,147,163,0.22)"
+TEXT = "#7f8898"
+
+
+def expert_colour(number: int) -> str:
+    """Return an expert's colour by its place in the routing vector."""
+    return EXPERT_COLOURS[number % len(EXPERT_COLOURS)]
+
+
+def strategy_colour(name: str) -> str:
+    """Return a strategy's colour; grey for strategies of third parties."""
+    return STRATEGY_COLOURS.get(name, GREY)
+
+
+def finish(figure: go.Figure, *, height: int, x: str, y: str, legend: bool = True) -> go.Figure:
+    """Set the layout that all figures share: transparent, calm grid, axis titles."""
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        font={"size": 13},
+        showlegend=legend,
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "title": None},
+        hovermode="closest",
+    )
+    axis = {"gridcolor": GRID, "zeroline": False, "automargin": True, "linecolor": GRID}
+    figure.update_xaxes(title=x, **axis)
+    figure.update_yaxes(title=y, **axis)
+    return figure
