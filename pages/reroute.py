@@ -9,7 +9,7 @@ from pages.reroute_view.inputs import Request, read_request
 from pages.reroute_view.job import Job
 from pages.reroute_view.language import apply_language
 from pages.reroute_view.loading import gallery, gallery_picture, load_engine
-from pages.reroute_view.story import STYLE, show_story
+from pages.reroute_view.story import STYLE, heading, show_story
 from r2t2_core.decision import Decision
 from r2t2_core.engine import Engine
 from r2t2_core.errors import Cancelled, WorkbenchError
@@ -113,7 +113,7 @@ def show_welcome() -> None:
         + _("Re-routing looks up similar solved examples and moves the routing towards what works there. No weight of the model is changed.")
         + "</p></div></div>"
     )
-    st.html(f"<h3>{_('Begin with one of these')}</h3>")
+    heading(_("Begin with one of these"))
     cases = gallery()[:8]
     for row in (cases[:4], cases[4:8]):
         for column, case in zip(st.columns(4), row, strict=False):

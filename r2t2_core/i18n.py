@@ -23,6 +23,9 @@ LOCALE = Path(__file__).parent / "locale"
 LANGUAGES = {"en": "English", "ja": "日本語"}
 """Code → name in its own language."""
 
+SOURCE_LANGUAGE = "en"
+"""The language of the messages themselves; it needs no catalogue."""
+
 _active: ContextVar[str] = ContextVar("language", default="en")
 
 

@@ -43,7 +43,8 @@ def bounds(field: FieldInfo) -> tuple[float, float]:
 
 
 def _widget(name: str, field: FieldInfo, value: Any, key: str) -> Any:
-    label, described = name.replace("_", " "), _(field.description or "")
+    description = field.description or name
+    label, described = name.replace("_", " "), _(description)
     if get_origin(field.annotation) is Literal:
         choices = list(get_args(field.annotation))
         return st.selectbox(label, choices, choices.index(value), key=key, help=described)

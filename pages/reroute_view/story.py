@@ -68,10 +68,15 @@ def _same(answer: str, label: str) -> bool:
     return answer.strip().lower() == label.strip().lower()
 
 
+def heading(text: str) -> None:
+    """Show a small heading."""
+    st.html(f"<h3>{escape(text)}</h3>")
+
+
 def show_story(decision: Decision, reference_root: Path) -> None:
     """Show the first screen of a decision."""
     _cards(decision)
-    st.html(f"<h3>{escape(_('Who is asked: routing weights of the experts'))}</h3>")
+    heading(_("Who is asked: routing weights of the experts"))
     st.plotly_chart(
         routing_bars(
             expert_names(decision),
@@ -125,10 +130,11 @@ def _cards(decision: Decision) -> None:
 
 def _card(title: str, record: AnswerRecord, extra: str) -> str:
     share = f"{record.probability:.0%}"
+    probability = _("probability")
     return (
         f'<div class="r2-card {extra}"><small>{escape(title)}</small>'
         f"<b>{escape(record.answer)}</b>"
-        f"<small>{escape(_('probability'))} {share}</small>"
+        f"<small>{escape(probability)} {share}</small>"
         f'<div class="r2-bar"><i style="width:{share}"></i></div></div>'
     )
 
@@ -140,15 +146,17 @@ def picture_data(path: Path) -> str:
 
 def _strip(decision: Decision, root: Path) -> None:
     title = _("What it learns from: the most similar solved examples")
+    answer, router = escape(_("answer")), escape(_("router"))
+    similarity, weight = escape(_("similarity")), escape(_("weight"))
     figures = []
     for neighbour in decision.neighbours[:6]:
         right = "✓" if neighbour.is_correct else "✗"
         figures.append(
             f'<figure><img src="{picture_data(root / neighbour.image)}" alt="">'
             f"<figcaption><b>{escape(neighbour.question)}</b>"
-            f"{escape(_('answer'))} <b style='display:inline'>{escape(neighbour.label)}</b> · "
-            f"{escape(_('router'))} {right}<br>"
-            f"{escape(_('similarity'))} {neighbour.similarity:.2f} · "
-            f"{escape(_('weight'))} {neighbour.kernel_weight:.2f}</figcaption></figure>"
+            f"{answer} <b style='display:inline'>{escape(neighbour.label)}</b> · "
+            f"{router} {right}<br>{similarity} {neighbour.similarity:.2f} · "
+            f"{weight} {neighbour.kernel_weight:.2f}</figcaption></figure>"
         )
-    st.html(f'<h3>{escape(title)}</h3><div class="r2 r2-strip">{"".join(figures)}</div>')
+    heading(title)
+    st.html(f'<div class="r2 r2-strip">{"".join(figures)}</div>')
