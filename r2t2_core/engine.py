@@ -301,8 +301,8 @@ class Engine:
         label: int | None,
         cancelled: Callable[[], bool],
     ) -> RoutingProblem:
-        routing = torch.as_tensor(self.reference.routing_for(retrieval.policy))
-        admitted = routing[torch.as_tensor(self.reference.eligible(retrieval.policy))]
+        routing = torch.tensor(self.reference.routing_for(retrieval.policy))
+        admitted = routing[torch.tensor(self.reference.eligible(retrieval.policy))]
         device = prepared.routing.device
         return build_problem(
             self.model,
@@ -444,7 +444,7 @@ class Engine:
                     distance=1 - similarity,
                     kernel_weight=float(found.neighbours.weight[0, place]),
                     routing=_floats(found.neighbours.routing[0, place]),
-                    router_routing=_floats(torch.as_tensor(own[row])),
+                    router_routing=_floats(torch.tensor(own[row])),
                     image=sample.image,
                 )
             )

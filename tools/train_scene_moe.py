@@ -301,7 +301,7 @@ def stage2(
     work: Path = Path("build/training"),
     out: Path = Path("sample_data/model"),
     language_epochs: int = 12,
-    router_epochs: int = 3,
+    router_epochs: int = 12,
 ) -> None:
     """Train the language expert, then the router, on the narrow mix; write the model's folder."""
     torch.set_num_threads(2)

@@ -63,8 +63,8 @@ def run_suite(
     The oracle sees the labels; the others do not.
     """
     right: dict[str, list[np.ndarray]] = {name: [] for name in ("base", *parameters)}
-    routing = torch.as_tensor(reference.routing_for(retrieval.policy))
-    admitted = routing[torch.as_tensor(reference.eligible(retrieval.policy))]
+    routing = torch.tensor(reference.routing_for(retrieval.policy))
+    admitted = routing[torch.tensor(reference.eligible(retrieval.policy))]
     for start in range(0, len(suite), BATCH):
         chosen = slice(start, min(start + BATCH, len(suite)))
         prepared, labels = suite.rows(chosen), suite.labels[chosen]

@@ -44,7 +44,7 @@ class SceneMoeAdapter:
         self.processor = processor
         self._name = name
         self._spec = RoutingSpec(
-            (GateSpec("experts", tuple(model.config.experts), int(model.config.top_k)),)
+            (GateSpec("experts", tuple(model.config.experts), int(model.config.num_experts_per_question)),)
         )
 
     @classmethod

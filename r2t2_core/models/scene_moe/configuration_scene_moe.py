@@ -38,8 +38,8 @@ class SceneMoeConfig(PretrainedConfig):
         Size of the question's encoding and of every expert's output.
     experts : sequence of str
         Names of the experts; `position`, `count` and `language` have a build of their own.
-    top_k : int
-        How many experts the gate uses.
+    num_experts_per_question : int
+        How many experts the gate uses (its top-k).
     answers : sequence of str
         The answer vocabulary.
     vocab_size : int
@@ -55,7 +55,7 @@ class SceneMoeConfig(PretrainedConfig):
         token_size: int = 64,
         hidden_size: int = 96,
         experts: tuple[str, ...] | list[str] = EXPERTS,
-        top_k: int = 2,
+        num_experts_per_question: int = 2,
         answers: tuple[str, ...] | list[str] = (),
         vocab_size: int = 30522,
         **kwargs: Any,
@@ -65,7 +65,7 @@ class SceneMoeConfig(PretrainedConfig):
         self.token_size = token_size
         self.hidden_size = hidden_size
         self.experts = list(experts)
-        self.top_k = top_k
+        self.num_experts_per_question = num_experts_per_question
         self.answers = list(answers)
         self.vocab_size = vocab_size
         super().__init__(**kwargs)

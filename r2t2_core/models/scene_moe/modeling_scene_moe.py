@@ -290,7 +290,7 @@ class SceneMoeForQuestionAnswering(PreTrainedModel):
         Equal weights are decided for the expert that comes first.
         """
         order = torch.sort(routing, dim=-1, descending=True, stable=True).indices
-        chosen = order[..., : self.config.top_k]
+        chosen = order[..., : self.config.num_experts_per_question]
         kept = torch.zeros_like(routing).scatter(-1, chosen, routing.gather(-1, chosen))
         return kept / kept.sum(-1, keepdim=True)
 
