@@ -7,7 +7,9 @@ import streamlit as st
 from pages.reroute_view.language import choose_language
 from r2t2_core.i18n import gettext as _
 
-st.set_page_config(page_title="R2-T2 Workbench", page_icon="🧭", layout="wide")
+st.set_page_config(
+    page_title="R2-T2 Workbench", page_icon="🧭", layout="wide", initial_sidebar_state=264
+)
 choose_language()
 page = st.navigation(
     [st.Page("pages/reroute.py", title=_("Re-route"), icon=":material/alt_route:", default=True)],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from html import escape
+
 import streamlit as st
 
 from pages.reroute_view.details import show_neighbours, show_numbers, show_trajectories
@@ -9,28 +11,32 @@ from pages.reroute_view.inputs import Request, read_request
 from pages.reroute_view.job import Job
 from pages.reroute_view.language import apply_language
 from pages.reroute_view.loading import gallery, gallery_picture, load_engine
-from pages.reroute_view.story import STYLE, heading, show_story
+from pages.reroute_view.story import STYLE, show_story
 from r2t2_core.decision import Decision
 from r2t2_core.engine import Engine
-from r2t2_core.errors import Cancelled, WorkbenchError
+from r2t2_core.errors import Cancelled, ImageError, WorkbenchError
+from r2t2_core.i18n import N_, translate_error
 from r2t2_core.i18n import gettext as _
-from r2t2_core.i18n import translate_error
 
+# Seconds that a run waits for an answer before it shows progress.
 QUICK = 1.0
-"""Seconds that a run waits for an answer before it shows progress."""
+
+UNFORESEEN = N_("Something went wrong that nobody foresaw: {reason}")
+REPORT_IT = N_("Try again; if it happens again, report it with this sentence.")
 
 
 def start(engine: Engine, request: Request) -> None:
     """Begin to answer; an earlier question that still runs is cancelled."""
-    if (running := st.session_state.get("job")) is not None:
+    if (running := st.session_state.pop("job", None)) is not None:
         running.cancel()
     st.session_state.pop("decision", None)
+    st.session_state.pop("problem", None)
     image = request.image
     if image is None:
-        st.session_state["problem"] = (_("There is no picture yet."), _("Choose, upload or compose one."))
+        missing = ImageError(N_("There is no picture yet."), N_("Choose, upload or compose one."))
+        st.session_state["problem"] = (request.key, missing)
         return
-    st.session_state.pop("problem", None)
-    st.session_state["job"] = Job.start(
+    job = st.session_state["job"] = Job.start(
         request.key,
         lambda progress, cancelled: engine.answer(
             image,
@@ -43,27 +49,24 @@ def start(engine: Engine, request: Request) -> None:
             cancelled=cancelled,
         ),
     )
-    st.session_state["job"].wait(QUICK)
+    job.wait(QUICK)
     collect()
 
 
 def collect() -> bool:
-    """Take the result of the running job, if it has ended; return whether it has."""
+    """Take the result of the running job, if it has ended; return whether none runs now."""
     job: Job | None = st.session_state.get("job")
     if job is None or not job.wait(0):
         return job is None
     st.session_state.pop("job")
+    # The error itself is kept, not its text: the language may change before it is shown.
     try:
         st.session_state["decision"] = (job.key, job.result())
-    except Cancelled:
-        st.session_state["problem"] = (_("Cancelled."), _("Nothing was changed."))
     except WorkbenchError as error:
-        st.session_state["problem"] = translate_error(error)
+        st.session_state["problem"] = (job.key, error)
     except Exception as error:  # The app stays up, and says what happened.
-        st.session_state["problem"] = (
-            _("Something went wrong that nobody foresaw: {reason}").format(reason=repr(error)),
-            _("Try again; if it happens again, report it with this sentence."),
-        )
+        unforeseen = WorkbenchError(UNFORESEEN, REPORT_IT, reason=repr(error))
+        st.session_state["problem"] = (job.key, unforeseen)
     return True
 
 
@@ -84,44 +87,72 @@ def show_result(engine: Engine, request: Request) -> Decision | None:
     if st.session_state.get("job") is not None:
         show_progress()
         return None
-    if (problem := st.session_state.get("problem")) is not None:
-        st.error(" ".join(problem), icon=":material/error:")
+    key, problem = st.session_state.get("problem", (None, None))
+    if problem is not None and key == request.key:
+        show_problem(problem)
         return None
-    if (kept := st.session_state.get("decision")) is None:
+    key, decision = st.session_state.get("decision", (None, None))
+    if decision is None:
         show_welcome()
         return None
-    key, decision = kept
-    if key != request.key:
-        st.warning(
-            _("This result belongs to an earlier input: “{question}”. Press the button to answer the present one.").format(
-                question=decision.input.question
-            ),
-            icon=":material/history:",
-        )
-    show_story(decision, engine.reference.root)
-    return decision
+    if key == request.key:
+        show_story(decision, engine.reference.root)
+        return decision
+    st.warning(
+        _(
+            "This result belongs to an earlier input: “{question}”. Press the button to "
+            "answer the present one."
+        ).format(question=decision.input.question),
+        icon=":material/history:",
+    )
+    with st.container(key="stale"):
+        show_story(decision, engine.reference.root)
+    return None
+
+
+def show_problem(problem: WorkbenchError) -> None:
+    """Say what was wrong and what to do; a cancel is no error."""
+    text = " ".join(translate_error(problem))
+    if isinstance(problem, Cancelled):
+        st.info(text, icon=":material/stop_circle:")
+    else:
+        st.error(text, icon=":material/error:")
 
 
 def show_welcome() -> None:
     """Say in three sentences what this is, and offer cases to begin with."""
-    st.html(
-        "<div class='r2'><div class='r2-card'><b style='font-size:1.15rem'>"
-        + _("See a model ask the wrong expert, and watch it being put right.")
-        + "</b><p style='margin:.4rem 0 0'>"
-        + _("This model answers questions about pictures by mixing experts; a router decides whom to ask, and often chooses wrongly.")
-        + " "
-        + _("Re-routing looks up similar solved examples and moves the routing towards what works there. No weight of the model is changed.")
-        + "</p></div></div>"
+    sentences = " ".join(
+        (
+            _(
+                "This model answers questions about pictures by mixing experts; a router "
+                "decides whom to ask, and often chooses wrongly."
+            ),
+            _(
+                "Re-routing looks up similar solved examples and moves the routing towards "
+                "what works there."
+            ),
+            _("No weight of the model is changed."),
+        )
     )
-    heading(_("Begin with one of these"))
+    title = _("See a model ask the wrong expert, and watch it being put right.")
+    st.html(
+        "<div class='r2'><div class='r2-card'><b style='font-size:1.2rem'>"
+        f"{escape(title)}</b><p>{escape(sentences)}</p></div></div>"
+    )
+    st.html(f"<div class='r2'><h4>{escape(_('Begin with one of these'))}</h4></div>")
     cases = gallery()[:8]
-    for row in (cases[:4], cases[4:8]):
-        for column, case in zip(st.columns(4), row, strict=False):
-            with column:
-                st.image(gallery_picture(case.image), width="stretch", alt=case.question)
-                st.button(
-                    case.question, key=f"begin.{case.id}", on_click=begin, args=(case.id,), width="stretch"
-                )
+    with st.container(key="begin", gap="small"):
+        for row in (cases[:4], cases[4:]):
+            for column, case in zip(st.columns(4), row, strict=False):
+                with column, st.container(gap="xsmall"):
+                    st.image(gallery_picture(case.image), width="stretch", alt=case.question)
+                    st.button(
+                        case.question,
+                        key=f"begin.{case.id}",
+                        on_click=begin,
+                        args=(case.id,),
+                        width="stretch",
+                    )
 
 
 def begin(case: str) -> None:
@@ -138,7 +169,7 @@ def page() -> None:
     try:
         with st.spinner(_("Loading the model")):
             engine = load_engine()
-        left, right = st.columns([4, 7], gap="medium")
+        left, right = st.columns([4, 8], gap="medium")
         with left:
             request, pressed = read_request(engine)
     except WorkbenchError as error:

@@ -20,10 +20,16 @@ from r2t2_core.types import RoutingProblem, Trajectory
 
 ENTRY_POINTS = "r2t2.strategies"
 
-BUILT_IN = (
-    "base_router", "ngd", "kernel_regression", "mode_finding",
-    "oracle", "uniform", "random_neighbours",
-)  # fmt: skip
+BUILT_IN = {
+    "base": "base_router",
+    "ngd": "ngd",
+    "kernel_regression": "kernel_regression",
+    "mode_finding": "mode_finding",
+    "oracle": "oracle",
+    "uniform": "uniform",
+    "random_neighbours": "random_neighbours",
+}
+"""Registered name → module, in the order in which people see them."""
 
 _registered: dict[str, Strategy] = {}
 
@@ -64,16 +70,16 @@ def register(
 
 @lru_cache(maxsize=1)
 def _load_all() -> None:
-    for module in BUILT_IN:
+    for module in BUILT_IN.values():
         import_module(f"r2t2_core.strategies.{module}")
     for entry in metadata.entry_points(group=ENTRY_POINTS):
         entry.load()
 
 
 def strategies() -> Mapping[str, Strategy]:
-    """Return all registered strategies by name, in the order in which they entered."""
+    """Return all registered strategies by name: ours first, then others' as they entered."""
     _load_all()
-    return dict(_registered)
+    return {name: _registered[name] for name in (*BUILT_IN, *_registered)}
 
 
 def get_strategy(name: str) -> Strategy:

@@ -24,6 +24,9 @@ from r2t2_core.scenes.world import GAUGE_MAXIMUM, NATURAL_COLOUR, PAINTED_KINDS,
 SIZES = {"sign": 0.46, "gauge": 0.3, "chart": 0.3}
 THING_SIZE = 0.27
 PICTURE = 448
+MOST = 9
+"""Things in a scene: one a cell."""
+
 THUMBNAIL = 72
 
 _FOLDER = Path(__file__).parent
@@ -38,7 +41,10 @@ _component = st.components.v2.component(
 
 @st.cache_data(show_spinner=False)
 def palette() -> list[dict[str, str]]:
-    """Return all that can be put into a scene: an identifier, a name and a small picture."""
+    """Return all that can be put into a scene: an identifier, a name and a small picture.
+
+    Names are in English in every language: they are the words that a question must use.
+    """
     entries = []
     for kind in (*PAINTED_KINDS, *NATURAL_COLOUR):
         for colour in PAINTS if kind in PAINTED_KINDS else (None,):
@@ -76,21 +82,22 @@ def _entry(name: str, title: str, picture: Image.Image) -> dict[str, str]:
 def compose() -> bytes | None:
     """Show the composer; return the picture (PNG), or None while the scene is empty."""
     backgrounds = list(BACKGROUNDS)
-    background = st.segmented_control(
+    background = st.selectbox(
         _("Background"),
         backgrounds,
         format_func=lambda name: {
             "cream": _("cream"), "sky": _("sky"), "sand": _("sand"),
             "mint": _("mint"), "rose": _("rose"), "slate": _("slate"),
         }[name],
-        default="cream",
-        required=True,
         key="composer.background",
         label_visibility="collapsed",
     )  # fmt: skip
     wall, floor = BACKGROUNDS[background]
+    # Kept outside the widget's own state, which goes when another tab is shown.
+    kept = st.session_state.setdefault("composed", [])
     placed = _component(
         data={
+            "start": kept,
             "palette": palette(),
             "wall": f"rgb{wall}",
             "floor": f"rgb{floor}",
@@ -98,15 +105,21 @@ def compose() -> bytes | None:
             "thingSize": THING_SIZE,
             "sizes": SIZES,
             "words": {
-                "hint": _("Click a thing to add it, drag it to move it, double-click to remove it."),
+                "hint": _(
+                    "Click a thing to add it, drag it to move it, double-click to remove it."
+                ),
+                "keys": _("Arrow keys move it, Delete removes it."),
+                "remove": _("Remove"),
                 "clear": _("Clear"),
                 "scene": _("Scene"),
             },
         },
         key="composer",
-        on_items_change=_nothing,
-    ).items
-    items = read_items(placed or [])
+        on_placed_change=_nothing,
+    ).placed
+    if placed is not None:
+        st.session_state["composed"] = kept = placed
+    items = read_items(kept)
     if not items:
         return None
     buffer = BytesIO()
@@ -128,7 +141,7 @@ def read_items(placed: list[dict[str, Any]]) -> tuple[Item, ...]:
     """
     known = {entry["name"] for entry in palette()}
     items = []
-    for entry in placed[:9]:
+    for entry in placed[:MOST]:
         name = str(entry.get("name"))
         if name not in known:
             raise WorkbenchError(

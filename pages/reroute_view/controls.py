@@ -9,7 +9,11 @@ import streamlit as st
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from pages.reroute_view.words import choice
 from r2t2_core.i18n import gettext as _
+
+WIDEST_SLIDER = 1000
+"""A wider range of integers is typed."""
 
 
 def controls(model: type[BaseModel], start: BaseModel, key: str) -> dict[str, Any]:
@@ -30,31 +34,47 @@ def controls(model: type[BaseModel], start: BaseModel, key: str) -> dict[str, An
 
 
 def bounds(field: FieldInfo) -> tuple[float, float]:
-    """Return the least and the greatest value of a numeric field."""
+    """Return the least and the greatest value of a numeric field; infinite where it has none."""
     low, high = -math.inf, math.inf
     for entry in field.metadata:
-        low = max(low, getattr(entry, "ge", None) or getattr(entry, "gt", None) or low)
+        for name in ("ge", "gt"):
+            if (bound := getattr(entry, name, None)) is not None:
+                low = max(low, bound)
         for name in ("le", "lt"):
-            if getattr(entry, name, None) is not None:
-                high = min(high, getattr(entry, name))
-        if getattr(entry, "ge", None) == 0 or getattr(entry, "gt", None) == 0:
-            low = max(low, 0)
+            if (bound := getattr(entry, name, None)) is not None:
+                high = min(high, bound)
     return low, high
 
 
 def _widget(name: str, field: FieldInfo, value: Any, key: str) -> Any:
-    description = field.description or name
-    label, described = name.replace("_", " "), _(description)
+    # The sentence is the label, in the person's language; the name is what the command line wants.
+    label = _(field.description).rstrip(".。") if field.description else name.replace("_", " ")
+    name = f"`{name}`"
     if get_origin(field.annotation) is Literal:
         choices = list(get_args(field.annotation))
-        return st.selectbox(label, choices, choices.index(value), key=key, help=described)
-    low, high = bounds(field)
+        return st.selectbox(
+            label, choices, choices.index(value), format_func=choice, key=key, help=name
+        )
     if field.annotation is bool:
-        return st.checkbox(label, value, key=key, help=described)
+        return st.checkbox(label, value, key=key, help=name)
+    low, high = bounds(field)
     if field.annotation is int:
-        if high - low > 1000:
-            return st.number_input(label, int(low), int(high), value, key=key, help=described)
-        return st.slider(label, int(low), int(high), value, key=key, help=described)
+        if high - low <= WIDEST_SLIDER:
+            return st.slider(label, int(low), int(high), value, key=key, help=name)
+        return st.number_input(
+            label,
+            int(low) if math.isfinite(low) else None,
+            int(high) if math.isfinite(high) else None,
+            value,
+            key=key,
+            help=name,
+        )
     return st.number_input(
-        label, float(low), float(high), float(value), key=key, help=described, format="%.4g"
+        label,
+        float(low) if math.isfinite(low) else None,
+        float(high) if math.isfinite(high) else None,
+        float(value),
+        key=key,
+        help=name,
+        format="%.4g",
     )

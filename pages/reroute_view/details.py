@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from html import escape
 from pathlib import Path
 
 import pandas as pd
@@ -9,14 +11,26 @@ import streamlit as st
 
 from pages.reroute_view.language import apply_language
 from pages.reroute_view.story import picture_data
-from pages.reroute_view.words import STOP_REASONS, YES_NO, expert_names, strategy_titles
-from r2t2_core.decision import Decision, TrajectoryRecord
+from pages.reroute_view.words import (
+    STOP_REASONS,
+    YES_NO,
+    choice,
+    expert_names,
+    strategy_titles,
+)
+from r2t2_core.decision import Decision, StepRecord, TrajectoryRecord
 from r2t2_core.figures.routing_bars import routing_bars
+from r2t2_core.figures.style import expert_colour, strategy_colour, strategy_dash
 from r2t2_core.figures.trajectories import answer_by_step, compare_by_step, routing_by_step
 from r2t2_core.i18n import gettext as _
 from r2t2_core.registry import strategies
 
 CHART = {"displayModeBar": False}
+
+HEIGHT = 290
+
+LINES = {"solid": "solid", "dash": "dashed"}
+"""Kinds of line: plotly's word → CSS's."""
 
 
 @st.fragment
@@ -24,94 +38,159 @@ def show_trajectories(decision: Decision) -> None:
     """Show how the routing moved; the slider moves every chart."""
     apply_language()
     titles = strategy_titles()
-    st.subheader(_("How the routing moves, step by step"))
-    names = [record.strategy for record in decision.trajectories if len(record.steps) > 2]
-    left, right = st.columns([2, 3], vertical_alignment="bottom")
+    st.subheader(_("How the routing moves, step by step"), anchor=False)
+    moving = [record.strategy for record in decision.trajectories if len(record.steps) > 1]
+    if not moving:
+        st.caption(_("No strategy took a step."))
+        return
+    left, right = st.columns([2, 5], gap="medium")
     with left:
         chosen = st.selectbox(
             _("Strategy shown"),
-            names,
-            names.index(decision.strategy) if decision.strategy in names else 0,
+            moving,
+            moving.index(decision.strategy) if decision.strategy in moving else 0,
             format_func=titles.__getitem__,
             key=f"shown.{decision.id}",
         )
     record = decision.trajectory(chosen)
+    last = len(record.steps) - 1
     with right:
-        step = st.slider(
-            _("Step"), 0, len(record.steps) - 1, len(record.steps) - 1, key=f"step.{decision.id}.{chosen}"
-        )
-    point = record.steps[step]
-    flip = (
-        _("The answer flips at step {step}.").format(step=record.flip_step)
-        if record.flip_step is not None
-        else _("The answer does not flip.")
-    )
-    st.markdown(
-        _("At step {step} the answer is **{answer}** ({share}).").format(
-            step=step, answer=point.answer, share=f"{point.probability:.1%}"
-        )
-        + " "
-        + flip
-    )
+        step = st.slider(_("Step"), 0, last, last, key=f"step.{decision.id}.{chosen}")
+    _step_sentence(decision, record, step)
     _step_charts(decision, record, step)
-    st.markdown("**" + _("All strategies on the same axes") + "**")
     _shared_charts(decision, titles, step)
-    st.dataframe(strategy_table(decision), hide_index=True, width="stretch")
-    st.caption(
-        _("Controls show what the same effort does without the right neighbours; nobody should use their answers.")
+    _tables(decision)
+
+
+def _step_sentence(decision: Decision, record: TrajectoryRecord, step: int) -> None:
+    point = record.steps[step]
+    now = _("At step {step} the answer is **{answer}** ({share}).").format(
+        step=step, answer=point.answer, share=f"{point.probability:.1%}"
     )
+    flip = _("The answer does not flip.")
+    if record.flip_step is not None:
+        flip = _("The answer flips at step {step}.").format(step=record.flip_step)
+    st.markdown(f"{now} {flip}")
+    if not decision.gate.reroute:
+        st.caption(
+            _(
+                "For study only: this question is out of the reference set's reach, so the "
+                "router's answer stands whatever the steps say."
+            )
+        )
+
+
+def _legend(entries: list[tuple[str, str, str]]) -> None:
+    """Show one legend for several charts: name, colour and kind of line of each entry."""
+    spans = "".join(
+        f'<span><i style="border-color:{colour};border-top-style:{dash}"></i>{escape(name)}</span>'
+        for name, colour, dash in entries
+    )
+    st.html(f'<div class="r2 r2-legend">{spans}</div>')
 
 
 def _step_charts(decision: Decision, record: TrajectoryRecord, step: int) -> None:
     experts = expert_names(decision)
-    first, second, third = st.columns(3)
-    with first:
+    _legend([(name, expert_colour(place), "solid") for place, name in enumerate(experts)])
+    first, second, third = st.columns(3, gap="medium")
+    with first, st.container(gap="xsmall"):
         st.caption(_("Routing weight of each expert"))
-        st.plotly_chart(routing_by_step(record, experts, step), key="t.routing", config=CHART)
-    with second:
+        chart = routing_by_step(record, experts, step, height=HEIGHT, legend=False)
+        st.plotly_chart(chart, key="t.routing", config=CHART)
+    with second, st.container(gap="xsmall"):
         st.caption(_("Probability of the answers"))
-        shown = list(dict.fromkeys([record.steps[0].answer, record.last.answer, record.steps[step].answer]))
-        chart = answer_by_step(record, decision.system.answers, shown, step)
-        st.plotly_chart(chart, key="t.answers", config=CHART)
-    with third:
-        st.caption(_("Routing at this step, against the router's own"))
-        point = record.steps[step]
-        bars = routing_bars(
-            experts, record.steps[0].routing, point.routing, point.routing_top_k, height=300
+        shown = list(
+            dict.fromkeys((record.steps[0].answer, record.last.answer, record.steps[step].answer))
         )
-        st.plotly_chart(bars, key="t.bars", config=CHART)
+        chart = answer_by_step(record, decision.system.answers, shown, step, height=HEIGHT)
+        st.plotly_chart(chart, key="t.answers", config=CHART)
+    with third, st.container(gap="xsmall"):
+        st.caption(_("Routing at this step, against the router's own"))
+        start, point = record.steps[0], record.steps[step]
+        chart = routing_bars(
+            experts,
+            start.routing,
+            point.routing,
+            start.routing_top_k,
+            point.routing_top_k,
+            height=HEIGHT,
+        )
+        st.plotly_chart(chart, key="t.bars", config=CHART)
 
 
 def _shared_charts(decision: Decision, titles: dict[str, str], step: int) -> None:
     records = decision.trajectories
-    charts = (
-        (_("Loss of the neighbours (lower is better)"), lambda point: point.surrogate_loss, _("surrogate loss (nats)")),
+    st.markdown(f"**{_('All strategies on the same axes')}**")
+    _legend(
+        [
+            (titles[r.strategy], strategy_colour(r.strategy), LINES[strategy_dash(r.strategy)])
+            for r in records
+        ]
+    )
+    charts: tuple[tuple[str, Callable[[StepRecord], float], str], ...] = (
+        (
+            _("Loss of the neighbours (lower is better)"),
+            lambda point: point.surrogate_loss,
+            _("surrogate loss (nats)"),
+        ),
         (_("Spread of the routing"), lambda point: point.entropy, _("entropy (bits)")),
-        (_("Way from the router's own routing"), lambda point: point.distance, _("distance (Euclidean)")),
-    )  # fmt: skip
-    for number, (column, (caption, value, axis)) in enumerate(zip(st.columns(3), charts, strict=True)):
-        with column:
+        (
+            _("Way from the router's own routing"),
+            lambda point: point.distance,
+            _("distance (Euclidean)"),
+        ),
+    )
+    columns = st.columns(3, gap="medium")
+    for number, (column, (caption, value, axis)) in enumerate(zip(columns, charts, strict=True)):
+        with column, st.container(gap="xsmall"):
             st.caption(caption)
-            figure = compare_by_step(records, titles, value, axis, step, legend=number == 0, height=300)
+            figure = compare_by_step(
+                records, titles, value, axis, step, legend=False, height=HEIGHT
+            )
             st.plotly_chart(figure, key=f"t.shared.{number}", config=CHART)
+    st.caption(
+        _(
+            "A diamond marks the step where a strategy's answer flips; the dotted line, the "
+            "step shown."
+        )
+    )
 
 
-def strategy_table(decision: Decision) -> pd.DataFrame:
-    """Return one row for each strategy, controls last."""
-    titles, known = strategy_titles(), strategies()
-    ordered = sorted(decision.trajectories, key=lambda record: known[record.strategy].is_control)
+def _tables(decision: Decision) -> None:
+    known = strategies()
+    groups: tuple[list[TrajectoryRecord], list[TrajectoryRecord]] = ([], [])
+    for record in decision.trajectories:
+        groups[known[record.strategy].is_control].append(record)
+    real, controls = groups
+    if real:
+        st.markdown(f"**{_('Strategies')}**")
+        st.dataframe(strategy_table(real), hide_index=True, width="stretch")
+    if controls:
+        st.markdown(f"**{_('Controls')}**")
+        st.dataframe(strategy_table(controls), hide_index=True, width="stretch")
+        st.caption(
+            _(
+                "Controls show what the same effort does without the right neighbours; nobody "
+                "should use their answers."
+            )
+        )
+
+
+def strategy_table(records: Sequence[TrajectoryRecord]) -> pd.DataFrame:
+    """Return one row for each trajectory."""
+    titles = strategy_titles()
     rows = []
-    for record in ordered:
+    for record in records:
         first, last = record.steps[0], record.last
         rows.append(
             {
                 _("strategy"): titles[record.strategy],
-                _("control"): _(YES_NO[known[record.strategy].is_control]),
                 _("answer"): last.answer,
                 _("probability"): f"{last.probability:.1%}",
-                _("flips at step"): "" if record.flip_step is None else str(record.flip_step),
+                _("flips at step"): "–" if record.flip_step is None else str(record.flip_step),
                 _("loss from"): round(first.surrogate_loss, 3),
                 _("loss to"): round(last.surrogate_loss, 3),
+                _("change of loss"): round(last.surrogate_loss - first.surrogate_loss, 3),
                 _("stopped because"): _(STOP_REASONS.get(record.stop_reason, record.stop_reason)),
             }
         )
@@ -120,21 +199,26 @@ def strategy_table(decision: Decision) -> pd.DataFrame:
 
 def show_neighbours(decision: Decision, root: Path) -> None:
     """Show the neighbours in full."""
-    st.subheader(_("Neighbours in full"))
+    st.subheader(_("Neighbours in full"), anchor=False)
     reference = decision.reference
     st.caption(
-        _("{k} of {n} admitted samples of “{name}” (policy {policy}); {left} near-duplicates were left out. Kernel {kernel}, bandwidth {width}.").format(
+        _(
+            "{k} of {n} admitted samples of “{name}” (policy {policy}); {left} "
+            "near-duplicates were left out. Kernel {kernel}, bandwidth {width}."
+        ).format(
             k=len(decision.neighbours),
             n=reference.eligible,
             name=reference.name,
-            policy=reference.policy,
+            policy=choice(reference.policy),
             left=reference.near_duplicates_left_out,
-            kernel=reference.kernel,
+            kernel=choice(reference.kernel),
             width=f"{reference.bandwidth:.4f}",
         )
     )
     table = neighbour_table(decision)
-    table.insert(0, _("picture"), [picture_data(root / entry.image) for entry in decision.neighbours])
+    table.insert(
+        0, _("picture"), [picture_data(root / entry.image) for entry in decision.neighbours]
+    )
     st.dataframe(
         table,
         hide_index=True,
@@ -145,7 +229,9 @@ def show_neighbours(decision: Decision, root: Path) -> None:
             _("routing"): st.column_config.BarChartColumn(
                 help=_("Routing weights, in the order of the experts"), y_min=0, y_max=1
             ),
-            _("kernel weight"): st.column_config.ProgressColumn(min_value=0, max_value=1, format="%.2f"),
+            _("kernel weight"): st.column_config.ProgressColumn(
+                min_value=0, max_value=1, format="%.2f"
+            ),
         },
     )
 
@@ -187,24 +273,39 @@ def step_table(decision: Decision) -> pd.DataFrame:
                 "entropy_bits": point.entropy,
                 "distance": point.distance,
             }
-            row.update({f"routing.{name}": w for name, w in zip(experts, point.routing, strict=True)})
+            row.update(
+                {f"routing.{name}": w for name, w in zip(experts, point.routing, strict=True)}
+            )
             rows.append(row)
     return pd.DataFrame(rows)
 
 
 def show_numbers(decision: Decision) -> None:
     """Show the numbers as a table, CSV and JSON, and what computed them."""
-    st.subheader(_("The numbers"))
+    st.subheader(_("The numbers"), anchor=False)
     table = step_table(decision)
-    first, second, third = st.columns([1, 1, 2])
+    name = f"decision-{decision.id[:8]}"
+    first, second, _rest = st.columns([1, 1, 2])
     first.download_button(
-        _("Steps (CSV)"), table.to_csv(index=False), f"decision-{decision.id[:8]}.csv",
-        "text/csv", key="csv", on_click="ignore", width="stretch", icon=":material/table:",
-    )  # fmt: skip
+        _("Steps (CSV)"),
+        table.to_csv(index=False),
+        f"{name}.csv",
+        "text/csv",
+        key="csv",
+        on_click="ignore",
+        width="stretch",
+        icon=":material/table:",
+    )
     second.download_button(
-        _("Whole record (JSON)"), decision.canonical_json(), f"decision-{decision.id[:8]}.json",
-        "application/json", key="json", on_click="ignore", width="stretch", icon=":material/data_object:",
-    )  # fmt: skip
+        _("Whole record (JSON)"),
+        decision.canonical_json(),
+        f"{name}.json",
+        "application/json",
+        key="json",
+        on_click="ignore",
+        width="stretch",
+        icon=":material/data_object:",
+    )
     with st.expander(_("Table of all steps")):
         st.dataframe(table, hide_index=True, width="stretch")
     with st.expander(_("What computed this")):
@@ -214,28 +315,43 @@ def show_numbers(decision: Decision) -> None:
             if same
             else _("The model's fingerprint is not the same before and after.")
         )
-        st.code(
-            "\n".join(
-                [
-                    f"model            {decision.system.model}",
-                    f"fingerprint      {decision.system.model_fingerprint_after}",
-                    f"reference set    {decision.reference.content_hash}",
-                    f"embedder         {decision.reference.embedder} {decision.reference.embedder_hash}",
-                    f"picture (bytes)  {decision.input.image_sha256}",
-                    f"picture (pixels) {decision.input.pixels_sha256}",
-                    f"question         {decision.input.question_sha256}",
-                    f"decision         {decision.id}  {decision.started_at}",
-                ]
-            ),
-            language=None,
-        )
-        stages = [(timing.stage.partition(": "), timing.milliseconds) for timing in decision.timings]
+        st.dataframe(origin_table(decision), hide_index=True, width="stretch")
+        stages = [
+            (timing.stage.partition(": "), timing.milliseconds) for timing in decision.timings
+        ]
         st.dataframe(
             pd.DataFrame(
                 {
-                    _("stage"): [_(name) + (f": {detail}" if detail else "") for (name, _s, detail), _ms in stages],
+                    _("stage"): [
+                        _(name) + (f": {detail}" if detail else "")
+                        for (name, _s, detail), _ms in stages
+                    ],
                     _("milliseconds"): [round(value, 1) for _parts, value in stages],
                 }
             ),
             hide_index=True,
         )
+
+
+def origin_table(decision: Decision) -> pd.DataFrame:
+    """Return what the decision rests on: one row for each hash, version and setting."""
+    system, reference, given = decision.system, decision.reference, decision.input
+    rows = {
+        _("decision"): decision.id,
+        _("time (UTC)"): decision.started_at,
+        _("model"): system.model,
+        _("fingerprint of the model"): system.model_fingerprint_after,
+        _("reference set"): f"{reference.name} {reference.content_hash}",
+        _("embedder"): f"{reference.embedder} {reference.embedder_hash}",
+        _("picture as received (SHA-256)"): given.image_sha256,
+        _("picture as decoded (SHA-256)"): given.pixels_sha256,
+        _("question (SHA-256)"): given.question_sha256,
+        _("device"): f"{system.device}, {system.dtype}",
+        _("threads"): str(system.threads),
+        _("seed"): str(system.seed),
+        _("versions"): ", ".join(
+            f"{name} {version}"
+            for name, version in {"r2t2": system.code_version, **system.library_versions}.items()
+        ),
+    }
+    return pd.DataFrame({_("what"): list(rows), _("value"): list(rows.values())})

@@ -25,7 +25,7 @@ from r2t2_core.reference.index import RetrievalParams
 from r2t2_core.registry import get_strategy, parse_params, strategies
 from r2t2_core.strategies.base import Params
 
-PICTURE_HEIGHT = 236
+PICTURE_HEIGHT = 250
 
 
 @dataclass(frozen=True)
@@ -69,31 +69,48 @@ def read_request(engine: Engine) -> tuple[Request, bool]:
         label_visibility="collapsed",
         width="stretch",
     )  # fmt: skip
-    if source == "upload":
-        image, suggestion, label = _uploaded(), "", None
-    elif source == "compose":
-        image, suggestion, label = compose(), "", None
+    case = _chosen_case() if source == "gallery" else None
+    if case is not None:
+        image: bytes | None = gallery_picture(case.image)
     else:
-        case = _chosen_case()
-        image, suggestion, label = gallery_picture(case.image), case.question, case.label
+        image = _uploaded() if source == "upload" else compose()
     if image and source != "compose":
         _show_picture(image)
-    # Keyed by the suggestion, so that another case brings its own question.
+    # Keyed by the case, so that another one brings its own question.
+    place = case.id if case else source
     question = st.text_input(
         _("Question (in English)"),
-        value=suggestion,
+        value=case.question if case else "",
         placeholder="Where is the chair?",
-        key=f"question.{source}.{hashlib.sha256(suggestion.encode()).hexdigest()[:8]}",
+        key=f"question.{place}",
     )
-    given = settings.label or (label if question == suggestion else None)
+    label = _read_label(engine, case, image, question, place)
     pressed = st.button(
         _("Answer, and re-route"), type="primary", width="stretch", key="go",
         icon=":material/alt_route:",
     )  # fmt: skip
     request = Request(
-        image, question, given, settings.strategy, settings.retrieval, settings.parameters
+        image, question, label, settings.strategy, settings.retrieval, settings.parameters
     )
     return request, pressed
+
+
+def _read_label(
+    engine: Engine, case: GalleryCase | None, image: bytes | None, question: str, place: str
+) -> str | None:
+    """Show the optional right answer; the gallery knows it for its own questions."""
+    known = case.label if case and question == case.question else None
+    answers = sorted(engine.model.answers)
+    # Keyed by picture and question: the right answer to another question is no right answer.
+    about = hashlib.sha256((image or b"") + question.encode()).hexdigest()[:12]
+    return st.selectbox(
+        _("Right answer, if you know it"),
+        answers,
+        index=answers.index(known) if known in answers else None,
+        placeholder=_("not known"),
+        key=f"label.{place}.{about}",
+        help=_("Lets the page say who was right, and adds the oracle to the comparison."),
+    )
 
 
 @dataclass(frozen=True)
@@ -101,7 +118,6 @@ class _Settings:
     strategy: str
     retrieval: RetrievalParams
     parameters: dict[str, Params]
-    label: str | None
 
 
 def _settings(engine: Engine) -> _Settings:
@@ -117,11 +133,6 @@ def _settings(engine: Engine) -> _Settings:
             key="strategy",
             help=_("All strategies are computed and compared; this one gives the answer after."),
         )
-        label = st.text_input(
-            _("Right answer, if you know it"),
-            key="label",
-            help=_("Lets the page say who was right, and adds the oracle to the comparison."),
-        )
         with st.expander(_("Neighbours")):
             values = controls(RetrievalParams, engine.default_retrieval, "retrieval")
         parameters: dict[str, Params] = {}
@@ -134,9 +145,7 @@ def _settings(engine: Engine) -> _Settings:
                 start = engine.default_parameters(name)
                 chosen: dict[str, Any] = controls(entry.params, start, f"params.{name}")
                 parameters[name] = parse_params(entry, chosen)
-    return _Settings(
-        strategy, RetrievalParams.parse(values), parameters, label.strip() or None
-    )
+    return _Settings(strategy, RetrievalParams.parse(values), parameters)
 
 
 def _chosen_case() -> GalleryCase:

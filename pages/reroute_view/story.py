@@ -1,10 +1,11 @@
-"""The first screen of a result: answer before and after, routing, neighbours, device."""
+"""The first screen of a decision: answers before and after, routing, neighbours, device."""
 
 from __future__ import annotations
 
 import base64
 from html import escape
 from pathlib import Path
+from typing import Literal
 
 import streamlit as st
 
@@ -13,48 +14,30 @@ from r2t2_core.decision import AnswerRecord, Decision
 from r2t2_core.figures.routing_bars import routing_bars
 from r2t2_core.i18n import gettext as _
 
-STYLE = """
-<style>
-.block-container {padding-top: 2.6rem !important; padding-bottom: 2rem !important;}
-h1 {padding: 0 0 .2rem 0 !important; font-size: 1.5rem !important;}
-h3 {font-size: 1.05rem !important; padding-bottom: .2rem !important;}
-.r2 {--edge: rgba(139,147,163,.32); --soft: rgba(139,147,163,.10);}
-.r2-cards {display: grid; grid-template-columns: 1fr auto 1fr; gap: 12px; align-items: stretch;}
-.r2-card {border: 1px solid var(--edge); border-radius: 12px; padding: 10px 16px; background: var(--soft);}
-.r2-card.after {border-width: 2px;}
-.r2-card small {opacity: .75; display: block; font-size: .82rem;}
-.r2-card b {font-size: 1.55rem; line-height: 1.25; display: block; overflow-wrap: anywhere;}
-.r2-arrow {align-self: center; font-size: 1.5rem; opacity: .7;}
-.r2-bar {height: 6px; border-radius: 3px; background: var(--edge); margin-top: 6px;}
-.r2-bar i {display: block; height: 100%; border-radius: 3px; background: #3f8fd2;}
-.r2-badge {display: inline-block; border-radius: 999px; padding: 2px 12px; font-weight: 600; margin: 8px 0 2px 0; font-size: .92rem;}
-.good {background: rgba(18,163,127,.20); border: 1px solid #12a37f;}
-.bad {background: rgba(216,60,40,.18); border: 1px solid #d83c28;}
-.flat {background: rgba(139,147,163,.18); border: 1px solid #8b93a3;}
-.warn {background: rgba(230,159,0,.20); border: 1px solid #e69f00;}
-.r2-strip {display: grid; grid-auto-flow: column; grid-auto-columns: minmax(104px, 1fr); gap: 10px; overflow-x: auto; padding-bottom: 4px;}
-.r2-strip figure {margin: 0; border: 1px solid var(--edge); border-radius: 10px; overflow: hidden; background: var(--soft);}
-.r2-strip img {width: 100%; aspect-ratio: 1.32; object-fit: cover; display: block;}
-.r2-strip figcaption {padding: 5px 8px 7px; font-size: .78rem; line-height: 1.3;}
-.r2-strip figcaption b {display: block;}
-.r2-meta {opacity: .75; font-size: .82rem; margin-top: 4px;}
-.r2-stale {opacity: .45;}
-@media (max-width: 640px) {.r2-card b {font-size: 1.2rem;} .r2-card {padding: 8px 10px;} .r2-cards {gap: 6px;}}
-</style>
-"""
+STYLE = Path(__file__).parent / "story.css"
+
+SHOWN = 6
+"""Neighbours in the strip; all of them stand below the fold."""
+
+Kind = Literal["good", "bad", "flat", "warn"]
 
 
-def verdict(decision: Decision) -> tuple[str, str]:
-    """Return a CSS class and a sentence that say what re-routing did to the answer."""
+def verdict(decision: Decision) -> tuple[Kind, str]:
+    """Return a kind and a sentence that say what re-routing did to the answer."""
     label = decision.input.label
-    before, after = decision.base.answer, decision.final.answer
     if not decision.gate.reroute:
-        return "warn", _("The router's answer was kept: this is out of the reference set's reach")
+        return "warn", _("Kept the router's answer: nothing similar in the reference set")
     if label is None:
         if decision.flipped:
-            return "flat", _("Re-routing changed the answer; without a known answer nobody can say whether for the better")
+            return "flat", _(
+                "Re-routing changed the answer; without a known answer nobody can say whether "
+                "for the better"
+            )
         return "flat", _("Re-routing kept the answer")
-    was_right, is_right = _same(before, label), _same(after, label)
+    was_right, is_right = (
+        is_same(decision.base.answer, label),
+        is_same(decision.final.answer, label),
+    )
     if is_right and not was_right:
         return "good", _("Repaired: wrong before, right after")
     if was_right and not is_right:
@@ -64,77 +47,69 @@ def verdict(decision: Decision) -> tuple[str, str]:
     return "bad", _("Wrong before and after")
 
 
-def _same(answer: str, label: str) -> bool:
+def is_same(answer: str, label: str) -> bool:
+    """Compare an answer with the right one."""
     return answer.strip().lower() == label.strip().lower()
-
-
-def heading(text: str) -> None:
-    """Show a small heading."""
-    st.html(f"<h3>{escape(text)}</h3>")
 
 
 def show_story(decision: Decision, reference_root: Path) -> None:
     """Show the first screen of a decision."""
-    _cards(decision)
-    heading(_("Who is asked: routing weights of the experts"))
-    st.plotly_chart(
-        routing_bars(
-            expert_names(decision),
-            decision.base.routing,
-            decision.final.routing,
-            decision.final.routing_top_k,
-            height=252,
-        ),
-        key="story.routing",
-        config={"displayModeBar": False},
-        alt=_("Routing weights of the experts, before and after"),
-    )
-    _strip(decision, reference_root)
-    total = sum(timing.milliseconds for timing in decision.timings)
-    system = decision.system
-    st.html(
-        '<div class="r2 r2-meta">'
-        + escape(
-            _("● in use by the top-{k} gate. Computed by {model} on {device} in {time} ms.").format(
-                k=system.gates[0].top_k, model=system.model, device=system.device, time=f"{total:.0f}"
-            )
+    with st.container(key="story", gap="xsmall"):
+        _cards(decision)
+        st.html(f"<div class='r2'><h4>{escape(_('Whom the model asks'))}</h4></div>")
+        st.plotly_chart(
+            routing_bars(
+                expert_names(decision),
+                decision.base.routing,
+                decision.final.routing,
+                decision.base.routing_top_k,
+                decision.final.routing_top_k,
+                height=268,
+            ),
+            key="story.routing",
+            config={"displayModeBar": False},
+            alt=_("Routing weights of the experts, before and after"),
         )
-        + "</div>"
-    )
+        _strip(decision, reference_root)
+        _origin(decision)
 
 
 def _cards(decision: Decision) -> None:
     kind, sentence = verdict(decision)
-    titles = strategy_titles()
     label = decision.input.label
     known = (
-        ' <span class="r2-meta">'
-        + escape(_("Right answer: {label}").format(label=label))
-        + "</span>"
+        f'<span class="r2-meta">{escape(_("Right answer: {label}").format(label=label))}</span>'
         if label
         else ""
     )
-    after = _("After: {strategy}").format(strategy=titles[decision.strategy])
+    after = _("After: {strategy}").format(strategy=strategy_titles()[decision.strategy])
     if not decision.gate.reroute:
         after = _("After: router's answer kept")
+    reasons = " ".join(_(reason) for reason in decision.gate.reasons)
     st.html(
         '<div class="r2"><div class="r2-cards">'
-        + _card(_("Before: router as trained"), decision.base, "")
+        + _card(_("Before: router as trained"), decision.base, label)
         + '<div class="r2-arrow">→</div>'
-        + _card(after, decision.final, "after")
-        + f'</div><span class="r2-badge {kind}">{escape(sentence)}</span>{known}</div>'
+        + _card(after, decision.final, label)
+        + f'</div><div class="r2-verdict"><span class="r2-badge {kind}">{escape(sentence)}</span>'
+        + known
+        + f'<span class="r2-meta">{escape(reasons)}</span></div></div>'
     )
-    for reason in decision.gate.reasons:
-        st.caption("⚠ " + _(reason))
 
 
-def _card(title: str, record: AnswerRecord, extra: str) -> str:
+def _card(title: str, record: AnswerRecord, label: str | None) -> str:
     share = f"{record.probability:.0%}"
-    probability = _("probability")
+    kind, mark = "", ""
+    if label is not None:
+        right = is_same(record.answer, label)
+        kind = "good" if right else "bad"
+        mark = (
+            f" <span>{'✓' if right else '✗'} {escape(_('right') if right else _('wrong'))}</span>"
+        )
     return (
-        f'<div class="r2-card {extra}"><small>{escape(title)}</small>'
-        f"<b>{escape(record.answer)}</b>"
-        f"<small>{escape(probability)} {share}</small>"
+        f'<div class="r2-card {kind}"><small>{escape(title)}</small>'
+        f"<b>{escape(record.answer)}{mark}</b>"
+        f"<small>{escape(_('probability'))} {share}</small>"
         f'<div class="r2-bar"><i style="width:{share}"></i></div></div>'
     )
 
@@ -145,18 +120,30 @@ def picture_data(path: Path) -> str:
 
 
 def _strip(decision: Decision, root: Path) -> None:
-    title = _("What it learns from: the most similar solved examples")
-    answer, router = escape(_("answer")), escape(_("router"))
-    similarity, weight = escape(_("similarity")), escape(_("weight"))
     figures = []
-    for neighbour in decision.neighbours[:6]:
-        right = "✓" if neighbour.is_correct else "✗"
+    for neighbour in decision.neighbours[:SHOWN]:
         figures.append(
             f'<figure><img src="{picture_data(root / neighbour.image)}" alt="">'
-            f"<figcaption><b>{escape(neighbour.question)}</b>"
-            f"{answer} <b style='display:inline'>{escape(neighbour.label)}</b> · "
-            f"{router} {right}<br>{similarity} {neighbour.similarity:.2f} · "
-            f"{weight} {neighbour.kernel_weight:.2f}</figcaption></figure>"
+            f"<figcaption><q>{escape(neighbour.question)}</q><b>{escape(neighbour.label)}</b>"
+            f"{escape(_('similarity'))} {neighbour.similarity:.2f}</figcaption></figure>"
         )
-    heading(title)
-    st.html(f'<div class="r2 r2-strip">{"".join(figures)}</div>')
+    title = escape(_("What it learns from: the most similar solved examples"))
+    more = len(decision.neighbours) - SHOWN
+    rest = escape(_("and {count} more below").format(count=more)) if more > 0 else ""
+    st.html(
+        f'<div class="r2"><h4>{title} <span class="r2-meta">{rest}</span></h4>'
+        f'<div class="r2-strip">{"".join(figures)}</div></div>'
+    )
+
+
+def _origin(decision: Decision) -> None:
+    """Say what computed the decision, and what intake did to the input."""
+    total = sum(timing.milliseconds for timing in decision.timings)
+    system = decision.system
+    words = [
+        _("● asked by the top-{k} gate. Computed by {model} on {device} in {time} ms.").format(
+            k=system.gates[0].top_k, model=system.model, device=system.device, time=f"{total:.0f}"
+        )
+    ]
+    words += [_(note) for note in decision.input.image_notes]
+    st.html(f'<div class="r2 r2-meta">{escape(" ".join(words))}</div>')

@@ -32,12 +32,36 @@ STOP_REASONS = {
 
 YES_NO = {True: N_("yes"), False: N_("no")}
 
+CHOICES = {
+    "correct_only": N_("answered correctly by the router (paper)"),
+    "all_labelled": N_("all that are labelled"),
+    "refined": N_("all, with refined routing"),
+    "knn": N_("the k nearest"),
+    "ball": N_("all within a similarity"),
+    "mean_distance": N_("mean distance"),
+    "median": N_("median distance"),
+    "kth": N_("distance of the k-th"),
+    "gaussian": N_("Gaussian"),
+    "matern": N_("Matérn"),
+    "laplacian": N_("Laplacian"),
+    "linear": N_("linear"),
+    "polynomial": N_("polynomial"),
+    "fixed": N_("fixed"),
+    "search": N_("search"),
+    "adam": N_("Adam"),
+    "gradient": N_("plain gradient"),
+}
+"""Values of parameters that are a choice."""
+
+
+def choice(value: str) -> str:
+    """Return a choice in the active language; a third party's stands as it is."""
+    return _(CHOICES.get(value, value))
+
 
 def expert_names(decision: Decision) -> list[str]:
     """Return all experts' names in the active language."""
-    return [
-        _(EXPERTS.get(name, name)) for gate in decision.system.gates for name in gate.experts
-    ]
+    return [_(EXPERTS.get(name, name)) for gate in decision.system.gates for name in gate.experts]
 
 
 def strategy_titles() -> dict[str, str]:

@@ -9,16 +9,22 @@ import plotly.graph_objects as go
 from r2t2_core.figures.style import GREY, expert_colour, finish
 from r2t2_core.i18n import gettext as _
 
+PALE = 0.38
+"""Opacity of the weights before."""
+
 
 def routing_bars(
     experts: Sequence[str],
     before: Sequence[float],
     after: Sequence[float],
-    in_use: Sequence[float],
+    before_in_use: Sequence[float],
+    after_in_use: Sequence[float],
     *,
     height: int = 250,
 ) -> go.Figure:
-    """Draw the router's own weights in grey and the weights after in the experts' colours.
+    """Draw each expert's weight before (pale) and after (full) in the expert's colour.
+
+    An expert that the sparse gate really asks carries a dot and its weight.
 
     Parameters
     ----------
@@ -26,34 +32,43 @@ def routing_bars(
         Names, translated.
     before, after : sequence of float, length E
         Dense routing weights.
-    in_use : sequence of float, length E
-        The weights after, projected to the top-k: zero where an expert is not used.
+    before_in_use, after_in_use : sequence of float, length E
+        The same, projected to the top-k: zero where an expert is not asked.
     height : int
         In pixels.
     """
-    names = [
-        f"<b>{name} ●</b>" if used > 0 else name for name, used in zip(experts, in_use, strict=True)
-    ]
+    colours = [expert_colour(number) for number in range(len(experts))]
     figure = go.Figure()
-    figure.add_bar(
-        y=names,
-        x=list(after),
-        orientation="h",
-        name=_("after re-routing"),
-        marker={"color": [expert_colour(number) for number in range(len(names))]},
-        hovertemplate="%{y}: %{x:.3f}<extra>" + _("after re-routing") + "</extra>",
-    )
-    figure.add_bar(
-        y=names,
-        x=list(before),
-        orientation="h",
-        name=_("router's own"),
-        marker={"color": GREY, "opacity": 0.55},
-        hovertemplate="%{y}: %{x:.3f}<extra>" + _("router's own") + "</extra>",
-    )
-    figure.update_layout(barmode="group", bargap=0.28, bargroupgap=0.06)
+    for name, weights, in_use, opacity in (
+        (_("before: router's own"), before, before_in_use, PALE),
+        (_("after re-routing"), after, after_in_use, 1.0),
+    ):
+        figure.add_bar(
+            y=list(experts),
+            x=list(weights),
+            orientation="h",
+            name=name,
+            marker={"color": colours, "opacity": opacity},
+            text=[
+                f"● {weight:.0%}" if used > 0 else ""
+                for weight, used in zip(weights, in_use, strict=True)
+            ],
+            textposition="outside",
+            textfont={"size": 11},
+            cliponaxis=False,
+            hovertemplate="%{y}: %{x:.3f}<extra>" + name + "</extra>",
+            showlegend=False,
+        )
+        # A key in grey: the bars themselves have as many colours as there are experts.
+        figure.add_scatter(
+            x=[None],
+            y=[None],
+            mode="markers",
+            name=name,
+            marker={"color": GREY, "opacity": opacity, "size": 12, "symbol": "square"},
+        )
+    figure.update_layout(barmode="group", bargap=0.24, bargroupgap=0.04)
     finish(figure, height=height, x=_("routing weight (share, 0 to 1)"), y="")
-    figure.update_yaxes(autorange="reversed", showgrid=False)
-    figure.update_xaxes(range=[0, 1])
-    figure.update_layout(legend={"traceorder": "reversed"})
+    figure.update_yaxes(autorange="reversed", showgrid=False, type="category")
+    figure.update_xaxes(range=[0, 1.06], tickvals=[0, 0.25, 0.5, 0.75, 1])
     return figure

@@ -21,7 +21,14 @@ STRATEGY_COLOURS = {
 
 GREY = "#8b93a3"
 GRID = "rgba(139,147,163,0.22)"
-TEXT = "#7f8898"
+FLIP = "#d8621c"
+"""The step from which the answer is another one."""
+
+ANSWER_STYLES = (("#8b93a3", "dot"), ("#2f9fb5", "solid"), ("#b07cc6", "dash"))
+"""Colour and dash of the answer before, the answer after, and a third on the way."""
+
+DASHED = ("base", "oracle", "uniform", "random_neighbours")
+"""Controls: told from strategies without colour."""
 
 
 def expert_colour(number: int) -> str:
@@ -34,11 +41,21 @@ def strategy_colour(name: str) -> str:
     return STRATEGY_COLOURS.get(name, GREY)
 
 
+def strategy_dash(name: str) -> str:
+    """Return a strategy's kind of line: controls are dashed."""
+    return "dash" if name in DASHED else "solid"
+
+
+def answer_colour(number: int) -> tuple[str, str]:
+    """Return colour and dash of an answer by its place among those that are drawn."""
+    return ANSWER_STYLES[min(number, len(ANSWER_STYLES) - 1)]
+
+
 def finish(figure: go.Figure, *, height: int, x: str, y: str, legend: bool = True) -> go.Figure:
     """Set the layout that all figures share: transparent, calm grid, axis titles."""
     figure.update_layout(
         height=height,
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        margin={"l": 8, "r": 8, "t": 24, "b": 8},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
         font={"size": 13},

@@ -1,0 +1,158 @@
+"""The reference store and the retrieval, on a small set with known geometry."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from r2t2_core.errors import NeighbourhoodError, ParameterError, ReferenceSetError
+from r2t2_core.reference.index import RetrievalParams, image_distance, retrieve
+from r2t2_core.reference.store import Manifest, ReferenceSet, write_reference_set
+
+SIZE, DIMENSION, EXPERTS, FEATURES = 40, 6, 3, 4
+
+
+def column(matrix: np.ndarray) -> pa.Array:
+    values = pa.array(matrix.astype(np.float32).reshape(-1))
+    return pa.FixedSizeListArray.from_arrays(values, matrix.shape[1])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    rng = np.random.default_rng(0)
+    embeddings = rng.normal(size=(SIZE, DIMENSION))
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    routing = rng.dirichlet(np.ones(EXPERTS), SIZE)
+    features = rng.normal(size=(SIZE, FEATURES))
+    root = tmp_path / "set"
+    (root / "images").mkdir(parents=True)
+    (root / "images" / "0.jpg").write_bytes(b"picture")
+    table = pa.table(
+        {
+            "id": [f"s{row}" for row in range(SIZE)],
+            "question": [f"question {row}" for row in range(SIZE)],
+            "label": ["yes" if row % 2 else "no" for row in range(SIZE)],
+            "model_answer": ["yes"] * SIZE,
+            "is_correct": [row % 2 == 1 for row in range(SIZE)],
+            "refined_correct": [row % 4 != 0 for row in range(SIZE)],
+            "family": ["existence"] * SIZE,
+            "style": ["plain"] * SIZE,
+            "image": ["images/0.jpg"] * SIZE,
+            "embedding": column(embeddings),
+            "routing": column(routing),
+            "refined_routing": column(routing[::-1].copy()),
+            "image_features": column(features),
+        }
+    )
+    manifest = Manifest(
+        name="small", size=SIZE, created_at="2026-01-01T00:00:00+00:00", licence="", source="test",
+        model="m", model_fingerprint="f" * 64, embedder="e", embedder_hash="e" * 64,
+        experts=("a", "b", "c"), answers=("yes", "no"), image_mean=(0.0,) * FEATURES,
+        image_scale=(1.0,) * FEATURES, file_hashes={},
+    )  # fmt: skip
+    write_reference_set(root, manifest, table, rng.normal(size=(SIZE, EXPERTS, 5)))
+    return root
+
+
+def test_a_set_comes_back_as_it_was_written(folder):
+    reference = ReferenceSet.load(folder, model_fingerprint="f" * 64, embedder_hash="e" * 64, verify=True)
+    assert len(reference) == SIZE
+    assert reference.sample(3).question == "question 3"
+    assert reference.labels[:2].tolist() == [1, 0]
+    assert reference.eligible("correct_only").sum() == 20
+    assert reference.eligible("refined").sum() == 30
+    assert reference.eligible("all_labelled").all()
+    assert np.array_equal(reference.routing_for("refined"), reference.routing_for("correct_only")[::-1])
+
+
+@pytest.mark.parametrize("name", ["samples.parquet", "expert_outputs.npy", "images/0.jpg", "manifest.json"])
+def test_a_changed_file_is_noticed(folder, name):
+    path = folder / name
+    if name == "manifest.json":
+        fields = json.loads(path.read_text())
+        fields["licence"] = "mine"
+        path.write_text(json.dumps(fields))
+    else:
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(bytes(data))
+    with pytest.raises(ReferenceSetError):
+        ReferenceSet.load(folder, verify=True)
+
+
+def test_a_set_of_another_model_or_embedder_is_refused(folder, tmp_path):
+    with pytest.raises(ReferenceSetError, match="another model"):
+        ReferenceSet.load(folder, model_fingerprint="0" * 64)
+    with pytest.raises(ReferenceSetError, match="another embedder"):
+        ReferenceSet.load(folder, embedder_hash="0" * 64)
+    with pytest.raises(ReferenceSetError, match="cannot be read"):
+        ReferenceSet.load(tmp_path / "nowhere")
+    with pytest.raises(ParameterError, match="policy called all"):
+        ReferenceSet.load(folder).eligible("all")
+
+
+@pytest.mark.parametrize("policy", ["correct_only", "all_labelled", "refined"])
+def test_retrieval_agrees_with_brute_force(folder, policy):
+    reference = ReferenceSet.load(folder)
+    queries = reference.embeddings[[4, 9]] + 0.3
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    features = np.full((2, FEATURES), 9.0, dtype=np.float32)
+    found = retrieve(reference, queries, features, RetrievalParams(policy=policy)).neighbours
+    similarity = queries @ reference.embeddings.T
+    similarity[:, ~reference.eligible(policy)] = -2
+    expected = np.argsort(-similarity, axis=1)[:, :5]
+    assert np.array_equal(found.index.numpy(), expected)
+    assert np.allclose(found.similarity.numpy(), np.take_along_axis(similarity, expected, 1), atol=1e-6)
+    assert np.allclose(found.weight.sum(1).numpy(), 1)
+    assert np.array_equal(found.routing[0].numpy(), reference.routing_for(policy)[expected[0]])
+
+
+def test_a_near_duplicate_in_text_and_picture_is_left_out(folder):
+    reference = ReferenceSet.load(folder)
+    query, features = reference.embeddings[[7]], reference.image_features[[7]]
+    params = RetrievalParams(policy="all_labelled")
+    found = retrieve(reference, query, features, params)
+    assert 7 not in found.neighbours.index
+    assert found.left_out[0] == 1
+    elsewhere = retrieve(reference, query, -features, params)
+    assert elsewhere.neighbours.index[0, 0] == 7
+    assert elsewhere.left_out[0] == 0
+
+
+def test_a_ball_holds_all_within_and_none_without(folder):
+    reference = ReferenceSet.load(folder)
+    query, features = reference.embeddings[[7]], -reference.image_features[[7]]
+    params = RetrievalParams(policy="all_labelled", mode="ball", radius=0.5)
+    found = retrieve(reference, query, features, params).neighbours
+    assert set(found.index[0].tolist()) == set(np.flatnonzero(query[0] @ reference.embeddings.T >= 0.5))
+    far = np.zeros((1, DIMENSION), dtype=np.float32)
+    with pytest.raises(NeighbourhoodError, match=r"0\.50 or more; the nearest has 0\.00"):
+        retrieve(reference, far, features, params)
+
+
+def test_the_random_control_does_not_depend_on_the_batch(folder):
+    reference = ReferenceSet.load(folder)
+    features = np.full((3, FEATURES), 9.0, dtype=np.float32)
+    whole = retrieve(reference, reference.embeddings[:3], features, RetrievalParams()).random_neighbours
+    alone = retrieve(reference, reference.embeddings[2:3], features[:1], RetrievalParams()).random_neighbours
+    assert whole.index[2].tolist() == alone.index[0].tolist()
+    other = retrieve(
+        reference, reference.embeddings[2:3], features[:1], RetrievalParams(seed=1)
+    ).random_neighbours
+    assert other.index[0].tolist() != alone.index[0].tolist()
+    assert reference.eligible("correct_only")[whole.index.numpy()].all()
+
+
+def test_pictures_far_from_all_are_far(folder):
+    reference = ReferenceSet.load(folder)
+    near = image_distance(reference, reference.image_features[:1])
+    far = image_distance(reference, reference.image_features[:1] + 50)
+    assert near[0] < 2 < far[0]
+
+
+def test_retrieval_parameters_are_bounded():
+    with pytest.raises(ParameterError, match="n_neighbours cannot be 0"):
+        RetrievalParams.parse({"n_neighbours": 0})

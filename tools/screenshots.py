@@ -1,0 +1,97 @@
+"""Take the screenshots in `docs/images/` of a running app, with Chromium through Playwright.
+
+make run PORT=8601 ARGS="--server.headless true" &
+python -m tools.screenshots http://localhost:8601
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import typer
+from playwright.sync_api import Page, sync_playwright
+
+IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
+
+WIDTHS = {"wide": (1440, 900), "narrow": (390, 844)}
+
+ARGUMENTS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync")
+
+
+def chromium() -> str:
+    """Return the path of the machine's Chromium."""
+    given = os.environ.get("R2T2_CHROMIUM")
+    found = given or next(
+        (
+            path
+            for name in ("chromium", "chromium-browser", "google-chrome")
+            if (path := shutil.which(name))
+        ),
+        None,
+    )
+    if not found:
+        raise FileNotFoundError(
+            "No Chromium was found. Install it (Debian: apt-get install chromium) or name it "
+            "in R2T2_CHROMIUM."
+        )
+    return found
+
+
+def settle(page: Page) -> None:
+    """Wait until the app has finished running."""
+    page.wait_for_selector("h1", timeout=120_000)
+    page.wait_for_timeout(600)
+    page.wait_for_function(
+        "() => !document.querySelector('[data-testid=\"stStatusWidget\"]')", timeout=120_000
+    )
+    page.wait_for_timeout(900)
+
+
+def main(address: str, out: Path = IMAGES) -> None:
+    """Take welcome, answer, details, Japanese and composer, in each size and theme."""
+    out.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
+        for size, (width, height) in WIDTHS.items():
+            for theme in ("light", "dark"):
+                context = browser.new_context(
+                    viewport={"width": width, "height": height}, color_scheme=theme, locale="en-GB"
+                )
+                page = context.new_page()
+                page.goto(address)
+                settle(page)
+                page.screenshot(path=out / f"welcome-{size}-{theme}.png")
+                page.locator(".st-key-go button").click()
+                page.wait_for_selector(".r2-cards", timeout=60_000)
+                settle(page)
+                page.screenshot(path=out / f"answer-{size}-{theme}.png")
+                page.set_viewport_size({"width": width, "height": 3000 if size == "wide" else 6500})
+                settle(page)
+                page.screenshot(path=out / f"whole-{size}-{theme}.png")
+                context.close()
+        for size, (width, height) in WIDTHS.items():
+            context = browser.new_context(
+                viewport={"width": width, "height": height}, locale="ja-JP"
+            )
+            page = context.new_page()
+            page.goto(address)
+            settle(page)
+            page.locator(".st-key-go button").click()
+            page.wait_for_selector(".r2-cards", timeout=60_000)
+            settle(page)
+            page.screenshot(path=out / f"japanese-{size}.png")
+            page.locator(".st-key-source button").nth(2).click()
+            page.wait_for_selector(".palette button", timeout=60_000)
+            for number in (2, 9, 14, 20, 36):
+                page.locator(".palette button").nth(number).click()
+                page.wait_for_timeout(400)
+            settle(page)
+            page.screenshot(path=out / f"composer-{size}.png")
+            context.close()
+        browser.close()
+
+
+if __name__ == "__main__":
+    typer.run(main)
