@@ -11,7 +11,7 @@ from pages.reroute_view.inputs import Request, read_request
 from pages.reroute_view.job import Job
 from pages.reroute_view.language import apply_language
 from pages.reroute_view.loading import gallery, gallery_picture, load_engine
-from pages.reroute_view.story import STYLE, show_story
+from pages.reroute_view.story import STYLE, heading, show_story
 from r2t2_core.decision import Decision
 from r2t2_core.engine import Engine
 from r2t2_core.errors import Cancelled, ImageError, WorkbenchError
@@ -139,7 +139,7 @@ def show_welcome() -> None:
         "<div class='r2'><div class='r2-card'><b style='font-size:1.2rem'>"
         f"{escape(title)}</b><p>{escape(sentences)}</p></div></div>"
     )
-    st.html(f"<div class='r2'><h4>{escape(_('Begin with one of these'))}</h4></div>")
+    heading(_("Begin with one of these"))
     cases = gallery()[:8]
     with st.container(key="begin", gap="small"):
         for row in (cases[:4], cases[4:]):
@@ -180,7 +180,6 @@ def page() -> None:
             start(engine, request)
         decision = show_result(engine, request)
     if decision is not None:
-        st.divider()
         show_trajectories(decision)
         show_neighbours(decision, engine.reference.root)
         show_numbers(decision)

@@ -193,7 +193,9 @@ def _strategy_table(trajectories: tuple[TrajectoryRecord, ...]) -> Table:
 
 
 def _neighbour_table(decision: Decision) -> Table:
-    table = Table("id", "question", "label", "model said", "similarity", "weight", title="Neighbours")
+    table = Table(
+        "id", "question", "label", "model said", "similarity", "weight", title="Neighbours"
+    )
     for neighbour in decision.neighbours:
         table.add_row(
             neighbour.id,

@@ -194,7 +194,7 @@ class Decision(Record):
     base: AnswerRecord
     trajectories: tuple[TrajectoryRecord, ...]
     strategy: str
-    """The strategy whose answer stands as `final` (chosen on validation unless the person chose)."""
+    """The strategy whose answer stands as `final` (validation chose it, or the person)."""
     gate: GateVerdict
     final: AnswerRecord
     """The answer after: the strategy's where the gate allows it, else the router's own."""
@@ -214,7 +214,8 @@ class Decision(Record):
 
     def canonical_json(self) -> bytes:
         """Serialise to canonical JSON (RFC 8785)."""
-        return rfc8785.dumps(self.model_dump(mode="json"))
+        canonical: bytes = rfc8785.dumps(self.model_dump(mode="json"))
+        return canonical
 
     @classmethod
     def from_json(cls, data: bytes | str) -> Decision:

@@ -281,9 +281,11 @@ class Engine:
 
     def _names(self, chosen: Sequence[str] | None, strategy: str, has_label: bool) -> list[str]:
         known = strategies()
-        names = list(chosen) if chosen is not None else [
-            name for name, entry in known.items() if has_label or not entry.needs_label
-        ]
+        names = (
+            list(chosen)
+            if chosen is not None
+            else [name for name, entry in known.items() if has_label or not entry.needs_label]
+        )
         for name in (*names, strategy):
             if get_strategy(name).needs_label and not has_label:
                 raise ParameterError(
@@ -454,9 +456,7 @@ class Engine:
 class _Run:
     """Clock, progress and cancelling of one call."""
 
-    def __init__(
-        self, progress: Progress | None, cancelled: Callable[[], bool] | None
-    ) -> None:
+    def __init__(self, progress: Progress | None, cancelled: Callable[[], bool] | None) -> None:
         self.started = datetime.now(UTC)
         self.timings: list[Timing] = []
         self.cancelled = cancelled or (lambda: False)

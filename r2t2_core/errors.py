@@ -60,5 +60,5 @@ class ModelError(WorkbenchError):
     """The model cannot be loaded, or its weights were changed."""
 
 
-class Cancelled(WorkbenchError):
+class Cancelled(WorkbenchError):  # noqa: N818 (it is no error of anybody)
     """The person who asked has cancelled the work."""

@@ -35,9 +35,7 @@ class GateThresholds(BaseModel):
     source: str
 
 
-def judge(
-    text_similarity: float, image_distance: float, thresholds: GateThresholds
-) -> GateVerdict:
+def judge(text_similarity: float, image_distance: float, thresholds: GateThresholds) -> GateVerdict:
     """Compare a query's nearness with the thresholds.
 
     Parameters

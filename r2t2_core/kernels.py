@@ -1,4 +1,4 @@
-"""Kernels K(x_i, x) of a distance, and rules for their bandwidth (paper, section 3 and its ablation).
+"""Kernels K(x_i, x) of a distance, and rules for their bandwidth (paper, section 3).
 
 The paper gives no bandwidth; the rule in force was chosen on the validation split.
 """

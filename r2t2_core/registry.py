@@ -60,9 +60,7 @@ def register(
                 N_("Choose another name."),
                 name=name,
             )
-        _registered[name] = Strategy(
-            name, title, summary, params, reroute, needs_label, is_control
-        )
+        _registered[name] = Strategy(name, title, summary, params, reroute, needs_label, is_control)
         return reroute
 
     return enter

@@ -34,13 +34,17 @@ def check_routing(routing: Tensor, spec: RoutingSpec, atol: float = 1e-4) -> Non
             expected=spec.size,
         )
     if not bool(torch.isfinite(routing).all()):
-        raise RoutingError(N_("A routing vector holds a weight that is not a finite number."), remedy)
+        raise RoutingError(
+            N_("A routing vector holds a weight that is not a finite number."), remedy
+        )
     if bool((routing < -atol).any()):
         raise RoutingError(N_("A routing vector holds a negative weight."), remedy)
     for gate, block in zip(spec.gates, spec.blocks, strict=True):
         if bool(((routing[..., block].sum(-1) - 1).abs() > atol).any()):
             raise RoutingError(
-                N_("The routing weights of the gate {gate} do not sum to one."), remedy, gate=gate.name
+                N_("The routing weights of the gate {gate} do not sum to one."),
+                remedy,
+                gate=gate.name,
             )
 
 
@@ -90,4 +94,5 @@ def entropy_bits(routing: Tensor, spec: RoutingSpec) -> Tensor:
 
 def distance(first: Tensor, second: Tensor) -> Tensor:
     """Return the Euclidean distance of routing vectors: (..., E) → (...)."""
-    return (first - second).norm(dim=-1)
+    length: Tensor = (first - second).norm(dim=-1)
+    return length

@@ -57,7 +57,7 @@ class Settings(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             raise ParameterError(
-                N_("The environment variable R2T2_{name} has a value that cannot be used: {reason}."),
+                N_("The environment variable R2T2_{name} cannot be used: {reason}."),
                 N_("Correct it or leave it out."),
                 name=str(first["loc"][0]).upper(),
                 reason=first["msg"],

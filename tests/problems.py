@@ -8,7 +8,9 @@ from r2t2_core.types import GateSpec, Neighbours, RoutingProblem, RoutingSpec, T
 
 ONE_SPARSE_GATE = RoutingSpec((GateSpec("experts", tuple("abcdefgh"), 2),))
 TWO_GATES = RoutingSpec((GateSpec("image", tuple("abc")), GateSpec("language", tuple("def"))))
-TWO_LAYERS = RoutingSpec((GateSpec("layer 1", tuple("abcd"), 2), GateSpec("layer 2", tuple("efgh"), 2)))
+TWO_LAYERS = RoutingSpec(
+    (GateSpec("layer 1", tuple("abcd"), 2), GateSpec("layer 2", tuple("efgh"), 2))
+)
 SPECS = (ONE_SPARSE_GATE, TWO_GATES, TWO_LAYERS)
 
 

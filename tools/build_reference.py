@@ -62,7 +62,9 @@ def draw(images: Path) -> tuple[list[Sample], list[Question], list[tuple[str, st
 
 def prepare_all(model: SceneMoeAdapter, samples: list[Sample]) -> Prepared:
     """Run the routing-independent part over all samples."""
-    parts = [model.prepare(samples[start : start + BATCH]) for start in range(0, len(samples), BATCH)]
+    parts = [
+        model.prepare(samples[start : start + BATCH]) for start in range(0, len(samples), BATCH)
+    ]
     return Prepared(
         torch.cat([part.expert_outputs for part in parts]),
         torch.cat([part.routing for part in parts]),

@@ -1,7 +1,7 @@
 """Make `sample_data/sprites/` from the npm package `@lobehub/fluent-emoji-3d` (MIT).
 
-    npm pack @lobehub/fluent-emoji-3d && tar xzf lobehub-fluent-emoji-3d-*.tgz
-    python -m tools.build_sprites package/assets
+npm pack @lobehub/fluent-emoji-3d && tar xzf lobehub-fluent-emoji-3d-*.tgz
+python -m tools.build_sprites package/assets
 """
 
 from __future__ import annotations

@@ -102,7 +102,13 @@ def main(work: Path = Path("build/training")) -> None:
     table = Table("candidate", "policy", "k", "accuracy", "fixed", "broken")
     for label, retrieval, outcome in results[:12]:
         row = (outcome.accuracy, outcome.fixed, outcome.broken)
-        table.add_row(label, retrieval.policy, str(retrieval.n_neighbours), f"{row[0]:.1%}", *map(str, row[1:]))
+        table.add_row(
+            label,
+            retrieval.policy,
+            str(retrieval.n_neighbours),
+            f"{row[0]:.1%}",
+            *map(str, row[1:]),
+        )
     Console().print(table)
     print(defaults.model_dump_json(indent=1))
 

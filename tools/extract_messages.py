@@ -34,7 +34,9 @@ def extract() -> Catalog:
         name = path.relative_to(ROOT).as_posix()
         for _line, message, comments, context in extract_from_file("python", path, KEYWORDS):
             # Without line numbers, so that moving code does not change the catalogue.
-            catalogue.add(message, locations=[(name, None)], auto_comments=comments, context=context)
+            catalogue.add(
+                message, locations=[(name, None)], auto_comments=comments, context=context
+            )
     return catalogue
 
 
@@ -52,7 +54,14 @@ def main() -> None:
         catalogue.obsolete.clear()
         catalogue.fuzzy = False
         with path.open("wb") as file:
-            write_po(file, catalogue, width=100, sort_output=True, omit_header=False, include_lineno=False)
+            write_po(
+                file,
+                catalogue,
+                width=100,
+                sort_output=True,
+                omit_header=False,
+                include_lineno=False,
+            )
         missing = sum(not message.string for message in catalogue if message.id)
         print(f"{code}: {len(catalogue)} messages, {missing} without a translation")
 

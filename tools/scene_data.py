@@ -80,7 +80,13 @@ SPLITS = {
     split.name: split
     for split in (
         Split(
-            "train-1", 10_000_000, 20_000, 6, ("plain", "varied", "varied"), ("narrow", "broad"), BROAD
+            "train-1",
+            10_000_000,
+            20_000,
+            6,
+            ("plain", "varied", "varied"),
+            ("narrow", "broad"),
+            BROAD,
         ),
         Split("train-2", 20_000_000, 10_000, 2, ("plain",), ("narrow",), NARROW, 0.12),
         Split("reference", 30_000_000, 3_000, 1, ("plain", "varied"), ("narrow", "broad"), BROAD),
@@ -129,7 +135,9 @@ def load(name: str, cache: Path, workers: int = 2) -> SplitData:
     path = cache / f"{name}-{key.hexdigest()[:12]}.npz"
     if not path.is_file():
         cache.mkdir(parents=True, exist_ok=True)
-        chunks = [(name, start, min(start + 250, split.scenes)) for start in range(0, split.scenes, 250)]
+        chunks = [
+            (name, start, min(start + 250, split.scenes)) for start in range(0, split.scenes, 250)
+        ]
         with ProcessPoolExecutor(workers) as pool:
             parts = list(pool.map(_draw_chunk, chunks))
         np.savez(path, **_join(parts))

@@ -1,4 +1,4 @@
-"""Evaluation suites from seeds: a split, drawn, run through the model's routing-independent part."""
+"""Evaluation suites from seeds: a split, run through what does not depend on the routing."""
 
 from __future__ import annotations
 

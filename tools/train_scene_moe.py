@@ -117,9 +117,9 @@ def own_expert_outputs(
     model: SceneMoeForQuestionAnswering, encoded: Encoded, data: Batches, index: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Send every question to its own expert: outputs (B, D), and the loss of where experts look."""
-    owner = torch.tensor(
-        [model.config.experts.index(OWNERS[family]) for family in FAMILIES]
-    )[data.family[index]]
+    owner = torch.tensor([model.config.experts.index(OWNERS[family]) for family in FAMILIES])[
+        data.family[index]
+    ]
     outputs = torch.empty(len(index), model.config.hidden_size)
     looking = torch.zeros(())
     for number, name in enumerate(model.config.experts):
@@ -160,9 +160,7 @@ def competence(model: SceneMoeForQuestionAnswering, data: Batches) -> dict[str, 
 
 
 @app.command()
-def stage1(
-    work: Path = Path("build/training"), epochs: int = 6, stop_after: int = 4
-) -> None:
+def stage1(work: Path = Path("build/training"), epochs: int = 6, stop_after: int = 4) -> None:
     """Train everything but the router and the language expert; go on from a checkpoint if any.
 
     The schedule is laid out for `epochs`; the shipped weights stopped after four of six, where
@@ -175,7 +173,9 @@ def stage1(
     validation = Batches(load("validation", work), processor)
     skip = ("router", "experts.language", "question_encoder.embedding")
     parameters = [p for n, p in model.named_parameters() if not n.startswith(skip)]
-    print(f"{sum(p.numel() for p in parameters):,} parameters, {len(train):,} questions", flush=True)
+    print(
+        f"{sum(p.numel() for p in parameters):,} parameters, {len(train):,} questions", flush=True
+    )
     steps = len(train) // BATCH
     optimiser = torch.optim.AdamW(parameters, 1e-3, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -272,7 +272,9 @@ def train_language(
     for epoch in range(epochs):
         generator = torch.Generator().manual_seed(100 + epoch)
         for index in torch.randperm(len(answer), generator=generator).split(BATCH):
-            loss = F.cross_entropy(model.head(model.scale(expert.out(split.question[index]))), answer[index])
+            loss = F.cross_entropy(
+                model.head(model.scale(expert.out(split.question[index]))), answer[index]
+            )
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

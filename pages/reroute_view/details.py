@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.reroute_view.language import apply_language
-from pages.reroute_view.story import picture_data
+from pages.reroute_view.story import heading, picture_data
 from pages.reroute_view.words import (
     STOP_REASONS,
     YES_NO,
@@ -120,7 +120,7 @@ def _step_charts(decision: Decision, record: TrajectoryRecord, step: int) -> Non
 
 def _shared_charts(decision: Decision, titles: dict[str, str], step: int) -> None:
     records = decision.trajectories
-    st.markdown(f"**{_('All strategies on the same axes')}**")
+    heading(_("All strategies on the same axes"))
     _legend(
         [
             (titles[r.strategy], strategy_colour(r.strategy), LINES[strategy_dash(r.strategy)])
@@ -163,10 +163,10 @@ def _tables(decision: Decision) -> None:
         groups[known[record.strategy].is_control].append(record)
     real, controls = groups
     if real:
-        st.markdown(f"**{_('Strategies')}**")
+        heading(_("Strategies"))
         st.dataframe(strategy_table(real), hide_index=True, width="stretch")
     if controls:
-        st.markdown(f"**{_('Controls')}**")
+        heading(_("Controls"))
         st.dataframe(strategy_table(controls), hide_index=True, width="stretch")
         st.caption(
             _(

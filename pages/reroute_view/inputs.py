@@ -25,7 +25,7 @@ from r2t2_core.reference.index import RetrievalParams
 from r2t2_core.registry import get_strategy, parse_params, strategies
 from r2t2_core.strategies.base import Params
 
-PICTURE_HEIGHT = 250
+PICTURE_HEIGHT = 320
 
 
 @dataclass(frozen=True)

@@ -52,11 +52,16 @@ def is_same(answer: str, label: str) -> bool:
     return answer.strip().lower() == label.strip().lower()
 
 
+def heading(text: str) -> None:
+    """Show a small heading."""
+    st.html(f'<div class="r2"><h4>{escape(text)}</h4></div>')
+
+
 def show_story(decision: Decision, reference_root: Path) -> None:
     """Show the first screen of a decision."""
     with st.container(key="story", gap="xsmall"):
         _cards(decision)
-        st.html(f"<div class='r2'><h4>{escape(_('Whom the model asks'))}</h4></div>")
+        heading(_("Whom the model asks"))
         st.plotly_chart(
             routing_bars(
                 expert_names(decision),
@@ -64,7 +69,7 @@ def show_story(decision: Decision, reference_root: Path) -> None:
                 decision.final.routing,
                 decision.base.routing_top_k,
                 decision.final.routing_top_k,
-                height=268,
+                height=296,
             ),
             key="story.routing",
             config={"displayModeBar": False},
@@ -78,7 +83,9 @@ def _cards(decision: Decision) -> None:
     kind, sentence = verdict(decision)
     label = decision.input.label
     known = (
-        f'<span class="r2-meta">{escape(_("Right answer: {label}").format(label=label))}</span>'
+        '<span class="r2-meta">'
+        + escape(_("Right answer: {label}").format(label=label))
+        + "</span>"
         if label
         else ""
     )
@@ -98,18 +105,17 @@ def _cards(decision: Decision) -> None:
 
 
 def _card(title: str, record: AnswerRecord, label: str | None) -> str:
-    share = f"{record.probability:.0%}"
+    share, probability = f"{record.probability:.0%}", escape(_("probability"))
     kind, mark = "", ""
     if label is not None:
         right = is_same(record.answer, label)
         kind = "good" if right else "bad"
-        mark = (
-            f" <span>{'✓' if right else '✗'} {escape(_('right') if right else _('wrong'))}</span>"
-        )
+        word = "✓ " + _("right") if right else "✗ " + _("wrong")
+        mark = f" <span>{escape(word)}</span>"
     return (
         f'<div class="r2-card {kind}"><small>{escape(title)}</small>'
         f"<b>{escape(record.answer)}{mark}</b>"
-        f"<small>{escape(_('probability'))} {share}</small>"
+        f"<small>{probability} {share}</small>"
         f'<div class="r2-bar"><i style="width:{share}"></i></div></div>'
     )
 
@@ -120,12 +126,12 @@ def picture_data(path: Path) -> str:
 
 
 def _strip(decision: Decision, root: Path) -> None:
-    figures = []
+    figures, similarity = [], escape(_("similarity"))
     for neighbour in decision.neighbours[:SHOWN]:
         figures.append(
             f'<figure><img src="{picture_data(root / neighbour.image)}" alt="">'
             f"<figcaption><q>{escape(neighbour.question)}</q><b>{escape(neighbour.label)}</b>"
-            f"{escape(_('similarity'))} {neighbour.similarity:.2f}</figcaption></figure>"
+            f"{similarity} {neighbour.similarity:.2f}</figcaption></figure>"
         )
     title = escape(_("What it learns from: the most similar solved examples"))
     more = len(decision.neighbours) - SHOWN

@@ -55,6 +55,7 @@ def routing_bars(
             ],
             textposition="outside",
             textfont={"size": 11},
+            constraintext="none",
             cliponaxis=False,
             hovertemplate="%{y}: %{x:.3f}<extra>" + name + "</extra>",
             showlegend=False,

@@ -129,7 +129,9 @@ def _open(data: bytes) -> Image.Image:
     try:
         return Image.open(BytesIO(data), formats=FORMATS)
     except UnidentifiedImageError as error:
-        raise ImageError(N_("The file is not a picture that can be read."), CHOOSE_ANOTHER) from error
+        raise ImageError(
+            N_("The file is not a picture that can be read."), CHOOSE_ANOTHER
+        ) from error
     except Image.DecompressionBombError as error:
         raise ImageError(
             N_("The picture has far more than {limit} megapixels."),

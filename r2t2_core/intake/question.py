@@ -27,8 +27,47 @@ _FOREIGN_WORDS = {
 """Function words; many of a sentence's words in one list, and few English ones, tell a language."""
 
 _ENGLISH_WORDS = frozenset(
-    "a an the is are was do does did what which where who how many much of in on at to there any "
-    "see this that it me tell name count read find more than color colour picture image".split()
+    [
+        "a",
+        "an",
+        "the",
+        "is",
+        "are",
+        "was",
+        "do",
+        "does",
+        "did",
+        "what",
+        "which",
+        "where",
+        "who",
+        "how",
+        "many",
+        "much",
+        "of",
+        "in",
+        "on",
+        "at",
+        "to",
+        "there",
+        "any",
+        "see",
+        "this",
+        "that",
+        "it",
+        "me",
+        "tell",
+        "name",
+        "count",
+        "read",
+        "find",
+        "more",
+        "than",
+        "color",
+        "colour",
+        "picture",
+        "image",
+    ]
 )
 
 

@@ -1,4 +1,4 @@
-"""Retrieval: neighbours of a query in the space of the task embedding (FAISS, exact inner product)."""
+"""Retrieval: neighbours in the space of the task embedding (FAISS, exact inner product)."""
 
 from __future__ import annotations
 
@@ -227,9 +227,7 @@ def _image_similarity(
 ) -> np.ndarray:
     query = _unit(standardise(reference, image_features))
     other = _unit(standardise(reference, reference.image_features[found.reshape(-1)]))
-    similarity: np.ndarray = np.einsum(
-        "bf,bkf->bk", query, other.reshape(*found.shape, -1)
-    )
+    similarity: np.ndarray = np.einsum("bf,bkf->bk", query, other.reshape(*found.shape, -1))
     return similarity
 
 

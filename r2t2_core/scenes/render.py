@@ -50,9 +50,7 @@ def render(scene: Scene, size: int = 384) -> Image.Image:
 
 def _paste_thing(picture: Image.Image, item: Item, size: int) -> None:
     pixels = max(4, round(item.size * size))
-    sprite, shadow = placed_sprite(
-        sprite_name(item.kind, item.colour), pixels, round(item.angle)
-    )
+    sprite, shadow = placed_sprite(sprite_name(item.kind, item.colour), pixels, round(item.angle))
     left = round(item.x * size) - sprite.width // 2
     top = round(item.y * size) - sprite.height // 2
     offset = max(1, pixels // 18)
@@ -87,8 +85,13 @@ def _draw_sign(picture: Image.Image, item: Item, size: int) -> None:
     )
     font = ImageFont.load_default(size=round(height * 0.62))
     draw.text(
-        (width / 2, height / 2), item.word, fill=_INK, font=font, anchor="mm",
-        stroke_width=max(1, height // 40), stroke_fill=_INK,
+        (width / 2, height / 2),
+        item.word,
+        fill=_INK,
+        font=font,
+        anchor="mm",
+        stroke_width=max(1, height // 40),
+        stroke_fill=_INK,
     )
     _paste_panel(picture, panel, item, size)
 
@@ -104,13 +107,19 @@ def _draw_gauge(picture: Image.Image, item: Item, size: int) -> None:
         inner, outer = centre * 0.70, centre * 0.84
         draw.line(
             (centre + x * inner, centre + y * inner, centre + x * outer, centre + y * outer),
-            fill=(120, 124, 135), width=max(1, width // 50),
+            fill=(120, 124, 135),
+            width=max(1, width // 50),
         )
     x, y = _gauge_direction(item.values[0])
     draw.line(
-        (centre - x * centre * 0.12, centre - y * centre * 0.12,
-         centre + x * centre * 0.74, centre + y * centre * 0.74),
-        fill=(214, 40, 40), width=max(2, width // 13),
+        (
+            centre - x * centre * 0.12,
+            centre - y * centre * 0.12,
+            centre + x * centre * 0.74,
+            centre + y * centre * 0.74,
+        ),
+        fill=(214, 40, 40),
+        width=max(2, width // 13),
     )
     hub = width * 0.07
     draw.ellipse((centre - hub, centre - hub, centre + hub, centre + hub), fill=_INK)
@@ -126,11 +135,15 @@ def _gauge_direction(value: int) -> tuple[float, float]:
 def _draw_chart(picture: Image.Image, item: Item, size: int) -> None:
     panel, draw = _panel(item, size, 1.0)
     width = panel.width
-    draw.rectangle((0, 0, width - 1, width - 1), fill=_PANEL, outline=_INK, width=max(2, width // 40))
+    draw.rectangle(
+        (0, 0, width - 1, width - 1), fill=_PANEL, outline=_INK, width=max(2, width // 40)
+    )
     base, top = width * 0.88, width * 0.10
     for number, value in enumerate(item.values):
         left = width * (0.13 + 0.27 * number)
-        draw.rectangle((left, base - (base - top) * value / 9, left + width * 0.19, base), fill=_BAR)
+        draw.rectangle(
+            (left, base - (base - top) * value / 9, left + width * 0.19, base), fill=_BAR
+        )
     draw.line((width * 0.08, base, width * 0.92, base), fill=_INK, width=max(2, width // 40))
     _paste_panel(picture, panel, item, size)
 
@@ -144,9 +157,7 @@ def _take(picture: Image.Image, scene: Scene) -> Image.Image:
         # Blur is in thousandths of the width, so that it looks the same at every size.
         picture = picture.filter(ImageFilter.GaussianBlur(light.blur * picture.width / 1000))
     pixels = np.asarray(picture, dtype=np.float32)
-    gain = light.brightness * np.array(
-        [1 + light.warmth, 1, 1 - light.warmth], dtype=np.float32
-    )
+    gain = light.brightness * np.array([1 + light.warmth, 1, 1 - light.warmth], dtype=np.float32)
     pixels = pixels * gain
     if light.noise:
         # Noise has the grain of a 64-pixel sensor at every size.

@@ -88,9 +88,7 @@ def _sample_sign(rng: random.Random, free: list[int]) -> Item:
     free.remove(left)
     free.remove(left + 1)
     x, y = _place(rng, left)
-    return Item(
-        "sign", None, x + 1 / 6, y, rng.uniform(0.42, 0.5), word=rng.choice(WORDS)
-    )
+    return Item("sign", None, x + 1 / 6, y, rng.uniform(0.42, 0.5), word=rng.choice(WORDS))
 
 
 def _bar_heights(rng: random.Random) -> tuple[int, ...]:

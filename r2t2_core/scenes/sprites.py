@@ -1,4 +1,4 @@
-"""The palette of sprites (Fluent Emoji 3D, MIT; see NOTICE), in the sizes and turns that a scene needs."""
+"""The palette of sprites (Fluent Emoji 3D, MIT; see NOTICE), sized and turned for a scene."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class DescentParams(Params):
 
 
 def cosine_step_sizes(params: DescentParams) -> list[float]:
-    """Return the step sizes of a cosine schedule from the first to the last (paper, section 4.1)."""
+    """Return the step sizes of a cosine schedule, first to last (paper, section 4.1)."""
     count = params.steps
     if count == 1:
         return [params.step_size]

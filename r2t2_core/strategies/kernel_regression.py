@@ -67,7 +67,10 @@ def search_alpha(problem: RoutingProblem, mean: Tensor, grid: int, refinements: 
         losses = torch.stack([loss(value.expand(len(start))) for value in candidates])
         place = losses.argmin(0)
         best, least = candidates[place], losses.gather(0, place[None])[0]
-        low, high = candidates[(place - 1).clamp(min=0)], candidates[(place + 1).clamp(max=grid - 1)]
+        low, high = (
+            candidates[(place - 1).clamp(min=0)],
+            candidates[(place + 1).clamp(max=grid - 1)],
+        )
         for _ in range(refinements):
             if problem.cancelled():
                 raise Cancelled(N_("Cancelled."), N_("Nothing was changed."))

@@ -25,10 +25,16 @@ class ModeFindingParams(Params):
         default=20, ge=1, le=200, description=N_("Nearest routings that are averaged at each step.")
     )
     alpha: float = Field(
-        default=0.5, ge=0, lt=1, description=N_("Share of the present routing that each step keeps.")
+        default=0.5,
+        ge=0,
+        lt=1,
+        description=N_("Share of the present routing that each step keeps."),
     )
     tolerance: float = Field(
-        default=1e-4, ge=0, le=1, description=N_("Stop when a step moves the routing less than this.")
+        default=1e-4,
+        ge=0,
+        le=1,
+        description=N_("Stop when a step moves the routing less than this."),
     )
 
 

@@ -11,7 +11,7 @@ from r2t2_core.types import RoutingProblem, Tensor, Trajectory
 
 
 def losses_along(problem: RoutingProblem, points: Sequence[Tensor]) -> Tensor:
-    """Return the neighbours' surrogate loss (S, B) at points (B, E), so that all can be compared."""
+    """Return the neighbours' surrogate loss (S, B) at points (B, E), to compare strategies."""
     with torch.no_grad():
         losses = torch.stack([problem.surrogate_loss(point) for point in points])
     require_finite(losses)

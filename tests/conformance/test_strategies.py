@@ -23,8 +23,14 @@ def run(name, problem, **values):
 
 def test_the_names_that_the_command_line_promises_are_registered():
     assert NAMES == (
-        "base", "ngd", "kernel_regression", "mode_finding", "oracle", "uniform", "random_neighbours",
-    )  # fmt: skip
+        "base",
+        "ngd",
+        "kernel_regression",
+        "mode_finding",
+        "oracle",
+        "uniform",
+        "random_neighbours",
+    )
 
 
 @pytest.mark.parametrize(("name", "spec"), itertools.product(NAMES, SPECS))
@@ -44,7 +50,11 @@ def test_every_step_lies_on_its_simplices_and_the_first_is_the_routers_own(name,
 @pytest.mark.parametrize("name", NAMES)
 def test_same_problem_same_bits_and_inputs_are_left_alone(name):
     problem = make_problem(ONE_SPARSE_GATE)
-    before = [problem.routing.clone(), problem.neighbours.routing.clone(), problem.reference_routing.clone()]
+    before = [
+        problem.routing.clone(),
+        problem.neighbours.routing.clone(),
+        problem.reference_routing.clone(),
+    ]
     first, second = run(name, problem), run(name, problem)
     assert torch.equal(first.routing, second.routing)
     assert torch.equal(first.surrogate_loss, second.surrogate_loss)

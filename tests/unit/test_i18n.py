@@ -19,7 +19,9 @@ def japanese():
 
 
 def test_nothing_is_left_untranslated(japanese):
-    missing = [m.id for m in extract() if m.id and not (japanese.get(m.id) and japanese[m.id].string)]
+    missing = [
+        m.id for m in extract() if m.id and not (japanese.get(m.id) and japanese[m.id].string)
+    ]
     assert missing == []
 
 
@@ -37,7 +39,14 @@ def test_placeholders_survive_translation(japanese):
 
 @pytest.mark.parametrize(
     ("wanted", "code"),
-    [("ja-JP", "ja"), ("ja", "ja"), ("en-US", "en"), ("de-DE", "en"), (None, "en"), ("fr,ja;q=0.8", "ja")],
+    [
+        ("ja-JP", "ja"),
+        ("ja", "ja"),
+        ("en-US", "en"),
+        ("de-DE", "en"),
+        (None, "en"),
+        ("fr,ja;q=0.8", "ja"),
+    ],
 )
 def test_the_browsers_language_decides(wanted, code):
     assert negotiate(wanted) == code

@@ -58,17 +58,23 @@ def folder(tmp_path):
 
 
 def test_a_set_comes_back_as_it_was_written(folder):
-    reference = ReferenceSet.load(folder, model_fingerprint="f" * 64, embedder_hash="e" * 64, verify=True)
+    reference = ReferenceSet.load(
+        folder, model_fingerprint="f" * 64, embedder_hash="e" * 64, verify=True
+    )
     assert len(reference) == SIZE
     assert reference.sample(3).question == "question 3"
     assert reference.labels[:2].tolist() == [1, 0]
     assert reference.eligible("correct_only").sum() == 20
     assert reference.eligible("refined").sum() == 30
     assert reference.eligible("all_labelled").all()
-    assert np.array_equal(reference.routing_for("refined"), reference.routing_for("correct_only")[::-1])
+    assert np.array_equal(
+        reference.routing_for("refined"), reference.routing_for("correct_only")[::-1]
+    )
 
 
-@pytest.mark.parametrize("name", ["samples.parquet", "expert_outputs.npy", "images/0.jpg", "manifest.json"])
+@pytest.mark.parametrize(
+    "name", ["samples.parquet", "expert_outputs.npy", "images/0.jpg", "manifest.json"]
+)
 def test_a_changed_file_is_noticed(folder, name):
     path = folder / name
     if name == "manifest.json":
@@ -105,7 +111,9 @@ def test_retrieval_agrees_with_brute_force(folder, policy):
     similarity[:, ~reference.eligible(policy)] = -2
     expected = np.argsort(-similarity, axis=1)[:, :5]
     assert np.array_equal(found.index.numpy(), expected)
-    assert np.allclose(found.similarity.numpy(), np.take_along_axis(similarity, expected, 1), atol=1e-6)
+    assert np.allclose(
+        found.similarity.numpy(), np.take_along_axis(similarity, expected, 1), atol=1e-6
+    )
     assert np.allclose(found.weight.sum(1).numpy(), 1)
     assert np.array_equal(found.routing[0].numpy(), reference.routing_for(policy)[expected[0]])
 
@@ -127,7 +135,9 @@ def test_a_ball_holds_all_within_and_none_without(folder):
     query, features = reference.embeddings[[7]], -reference.image_features[[7]]
     params = RetrievalParams(policy="all_labelled", mode="ball", radius=0.5)
     found = retrieve(reference, query, features, params).neighbours
-    assert set(found.index[0].tolist()) == set(np.flatnonzero(query[0] @ reference.embeddings.T >= 0.5))
+    assert set(found.index[0].tolist()) == set(
+        np.flatnonzero(query[0] @ reference.embeddings.T >= 0.5)
+    )
     far = np.zeros((1, DIMENSION), dtype=np.float32)
     with pytest.raises(NeighbourhoodError, match=r"0\.50 or more; the nearest has 0\.00"):
         retrieve(reference, far, features, params)
@@ -136,8 +146,12 @@ def test_a_ball_holds_all_within_and_none_without(folder):
 def test_the_random_control_does_not_depend_on_the_batch(folder):
     reference = ReferenceSet.load(folder)
     features = np.full((3, FEATURES), 9.0, dtype=np.float32)
-    whole = retrieve(reference, reference.embeddings[:3], features, RetrievalParams()).random_neighbours
-    alone = retrieve(reference, reference.embeddings[2:3], features[:1], RetrievalParams()).random_neighbours
+    whole = retrieve(
+        reference, reference.embeddings[:3], features, RetrievalParams()
+    ).random_neighbours
+    alone = retrieve(
+        reference, reference.embeddings[2:3], features[:1], RetrievalParams()
+    ).random_neighbours
     assert whole.index[2].tolist() == alone.index[0].tolist()
     other = retrieve(
         reference, reference.embeddings[2:3], features[:1], RetrievalParams(seed=1)

@@ -137,7 +137,9 @@ def test_the_search_is_not_fooled_by_a_second_minimum():
 
 
 def test_mean_shift_by_hand():
-    reference = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64)
+    reference = torch.tensor(
+        [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]], dtype=torch.float64
+    )
     here = torch.tensor([[0.5, 0.5, 0.0]], dtype=torch.float64)
     # The two nearest are equally far, so their weights are equal.
     assert shift(here, reference, 2)[0].tolist() == pytest.approx([0.5, 0.5, 0.0])

@@ -44,7 +44,13 @@ class SceneMoeAdapter:
         self.processor = processor
         self._name = name
         self._spec = RoutingSpec(
-            (GateSpec("experts", tuple(model.config.experts), int(model.config.num_experts_per_question)),)
+            (
+                GateSpec(
+                    "experts",
+                    tuple(model.config.experts),
+                    int(model.config.num_experts_per_question),
+                ),
+            )
         )
 
     @classmethod

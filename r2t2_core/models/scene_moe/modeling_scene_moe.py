@@ -1,4 +1,4 @@
-"""SceneMoE: experts in parallel behind a sparse top-k gate, over one image stem and one question encoder."""
+"""SceneMoE: experts in parallel behind a sparse top-k gate, over one stem and one encoder."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ class SceneMoeOutput(ModelOutput):
 
 @dataclass(frozen=True)
 class Encoded:
-    """What all experts share: image map (B, C + 2, H, W), token states (B, L, 2T), mask, question (B, D)."""
+    """What all experts share.
+
+    Shapes: image (B, C + 2, H, W), tokens (B, L, 2T), mask (B, L), question (B, D).
+    """
 
     image: Tensor
     tokens: Tensor
@@ -129,9 +132,9 @@ class FilmExpert(nn.Module):
 
     def forward(self, encoded: Encoded) -> Tensor:
         """Return the expert's output (B, D)."""
-        scale1, shift1, scale2, shift2, scale3, shift3 = (
-            self.film(encoded.question)[:, :, None, None].chunk(6, 1)
-        )
+        scale1, shift1, scale2, shift2, scale3, shift3 = self.film(encoded.question)[
+            :, :, None, None
+        ].chunk(6, 1)
         hidden = F.relu(self.first(encoded.image) * (1 + scale1) + shift1)
         hidden = F.relu(self.second(hidden) * (1 + scale2) + shift2) + hidden
         hidden = F.relu(self.third(hidden) * (1 + scale3) + shift3) + hidden

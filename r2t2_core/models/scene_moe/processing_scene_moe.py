@@ -39,7 +39,7 @@ def to_pixel_values(pixels: np.ndarray | torch.Tensor) -> torch.Tensor:
 
 
 class SceneMoeProcessor:
-    """Word pieces (of all-MiniLM-L6-v2) and pixels in one call; saved and loaded like a tokenizer."""
+    """Word pieces (of all-MiniLM-L6-v2) and pixels in one call."""
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self.tokenizer = tokenizer
