@@ -206,3 +206,7 @@ def _neighbour_table(decision: Decision) -> Table:
             f"{neighbour.kernel_weight:.3f}",
         )
     return table
+
+
+if __name__ == "__main__":
+    app()
