@@ -27,6 +27,7 @@ from r2t2_core.reference.index import RetrievalParams, image_distance
 from r2t2_core.reference.store import POLICIES, ReferenceSet
 from r2t2_core.registry import get_strategy, parse_params
 from r2t2_core.settings import Settings
+from tools.out_of_world import QUESTIONS
 from tools.suites import build_suite
 
 CANDIDATES: dict[str, tuple[str, dict[str, float | int | str]]] = {
@@ -42,22 +43,26 @@ CANDIDATES: dict[str, tuple[str, dict[str, float | int | str]]] = {
 NEIGHBOURS = (3, 5, 10, 20)
 
 
-def thresholds(reference: ReferenceSet, suite: Suite) -> GateThresholds:
-    """Put the bounds of reach where one validation query in a hundred would fall outside.
+def thresholds(reference: ReferenceSet, suite: Suite, embedder: MiniLMEmbedder) -> GateThresholds:
+    """Put the bounds of reach between validation queries and what is not of this world.
 
     Validation questions share wordings with the reference set; a user's do not. So the nearest
     reference question counts only where it is not nearly the same (similarity 0.95 or less).
     """
-    similarity = suite.embeddings @ np.unique(reference.embeddings, axis=0).T
+    questions = np.unique(reference.embeddings, axis=0).T
+    similarity = suite.embeddings @ questions
     other_words = np.where(similarity <= 0.95, similarity, -1).max(1)
+    unrelated = (embedder.embed(list(QUESTIONS)) @ questions).max(1)
     far = image_distance(reference, suite.prepared.image_features.numpy())
+    between = (np.quantile(other_words, 0.01) + np.quantile(unrelated, 0.95)) / 2
     return GateThresholds(
-        text_similarity=round(float(np.quantile(other_words, 0.01)) * 0.75, 3),
+        text_similarity=round(float(between), 3),
         image_distance=round(float(np.quantile(far, 0.99)) * 1.25, 3),
         source=(
-            f"validation split, {len(suite)} questions: 1st percentile of the similarity of the "
-            "nearest differently worded reference question, less a quarter; 99th percentile of "
-            "the pictures' distance, and a quarter more"
+            f"validation split ({len(suite)} questions) and {len(QUESTIONS)} unrelated questions: "
+            "text midway between the 1st percentile of the nearest differently worded reference "
+            "question and the 95th percentile of the unrelated ones; picture a quarter above the "
+            "99th percentile of validation"
         ),
     )
 
@@ -89,7 +94,7 @@ def main(work: Path = Path("build/training")) -> None:
         strategy=CANDIDATES[best_label][0],
         retrieval=best_retrieval,
         parameters=chosen,
-        thresholds=thresholds(reference, suite),
+        thresholds=thresholds(reference, suite, embedder),
         chosen_on=(
             f"validation split, {best.cases} questions: highest accuracy of {len(results)} "
             f"candidates ({best.accuracy:.1%}), then fewest broken answers"

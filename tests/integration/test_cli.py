@@ -82,7 +82,7 @@ def test_parameters_reach_the_strategy(chair):
         (["answer", "PICTURE", "椅子はどこ？"], "English"),
         (["answer", "PICTURE", "Where is it?", "--strategy", "magic"], "no strategy called magic"),
         (["answer", "PICTURE", "Where is it?", "--param", "ngd.steps=900"], "steps of ngd"),
-        (["answer", "PICTURE", "Where is it?", "--param", "nonsense"], "STRATEGY.NAME=VALUE"),
+        (["answer", "PICTURE", "Where is it?", "--param", "nonsense"], "NAME=VALUE"),
         (["answer", "PICTURE", "Where is it?", "--retrieve", "radius=7"], "radius"),
         (["answer", "PICTURE", "Where is it?", "--label", "moon"], "not an answer"),
     ],

@@ -1,0 +1,136 @@
+"""The re-route page under Streamlit's own test runner, with the shipped engine."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.reroute_view import loading
+from r2t2_core.errors import NeighbourhoodError
+
+APP = Path(__file__).resolve().parents[2] / "app.py"
+
+
+@pytest.fixture
+def app(engine, monkeypatch) -> AppTest:
+    loading.load_engine.clear()
+    monkeypatch.setattr("r2t2_core.engine.Engine.load", classmethod(lambda cls, settings: engine))
+    return AppTest.from_file(str(APP), default_timeout=60)
+
+
+def html(app: AppTest) -> str:
+    return " ".join(element.proto.body for element in app.get("html"))
+
+
+def seen(app: AppTest) -> str:
+    kinds = (
+        app.title,
+        app.subheader,
+        app.caption,
+        app.markdown,
+        app.error,
+        app.warning,
+        app.button,
+    )
+    return html(app) + " ".join(getattr(e, "value", "") or e.label for kind in kinds for e in kind)
+
+
+def answer(app: AppTest) -> AppTest:
+    return app.button(key="go").click().run()
+
+
+def test_the_first_page_explains_itself_and_offers_cases(app):
+    app.run()
+    assert not app.exception
+    assert "moves the routing towards what works there" in html(app)
+    assert [b for b in app.button if (b.key or "").startswith("begin.")]
+    assert "r2-cards" not in re.sub(r"<style>.*?</style>", "", html(app), flags=re.S)
+
+
+def test_one_button_tells_the_whole_story(app, cases):
+    answer(app.run())
+    assert not app.exception
+    story = html(app)
+    assert "Repaired: wrong before, right after" in story
+    assert cases[0].label in story
+    assert "SceneMoE v1" in story
+    assert story.count("<figure") >= 5
+    assert app.slider
+
+
+def test_the_step_slider_moves_the_sentence(app):
+    answer(app.run())
+    slider = next(s for s in app.slider if s.key.startswith("step."))
+    slider.set_value(0).run()
+    assert not app.exception
+    assert "At step 0 the answer is" in seen(app)
+
+
+def test_another_question_makes_the_result_stale(app):
+    answer(app.run())
+    assert not app.warning
+    question = next(t for t in app.text_input if (t.key or "").startswith("question."))
+    question.set_value("What colour is the chair?").run()
+    assert "earlier" in " ".join(w.value for w in app.warning)
+    answer(app)
+    assert not app.warning
+
+
+@pytest.mark.parametrize(
+    ("question", "words"),
+    [
+        ("", "The question is empty."),
+        ("椅子はどこ？", "answered in English"),
+        ("a" * 400, "limit is 300"),
+    ],
+)
+def test_a_bad_question_is_one_sentence_and_the_app_stays_up(app, question, words):
+    app.run()
+    next(t for t in app.text_input if (t.key or "").startswith("question.")).set_value(question)
+    answer(app)
+    assert not app.exception
+    assert words in " ".join(error.value for error in app.error)
+    next(t for t in app.text_input if (t.key or "").startswith("question.")).set_value(
+        "Where is it?"
+    )
+    answer(app)
+    assert not app.error
+
+
+def test_a_question_out_of_reach_is_no_repair(app):
+    app.run()
+    field = next(t for t in app.text_input if (t.key or "").startswith("question."))
+    field.set_value("What is the capital of France?")
+    answer(app)
+    assert "Repaired" not in html(app)
+    assert "router's answer" in html(app).replace("&#x27;", "'")
+
+
+def test_what_goes_wrong_inside_is_said(app, engine, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise NeighbourhoodError("The neighbourhood is empty.", "Choose another reference policy.")
+
+    monkeypatch.setattr(engine, "answer", refuse)
+    answer(app.run())
+    assert "The neighbourhood is empty." in " ".join(error.value for error in app.error)
+
+
+def test_the_page_in_japanese_has_no_english_sentence_left(app):
+    app.run()
+    app.selectbox(key="language").set_value("ja").run()
+    answer(app)
+    assert not app.exception
+    text = re.sub(r"<style>.*?</style>", " ", seen(app), flags=re.S)
+    assert "修復：前は誤り、後は正解" in text
+    for sentence in (
+        "Before",
+        "Repaired",
+        "similarity",
+        "Neighbours",
+        "How the routing",
+        "Answer,",
+    ):
+        assert sentence not in text, sentence
