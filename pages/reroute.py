@@ -164,6 +164,7 @@ def begin(case: str) -> None:
 
 def page() -> None:
     """Show the page."""
+    apply_language()
     st.html(STYLE)
     st.title(_("Re-route a question"), anchor=False)
     try:

@@ -105,5 +105,5 @@ def test_a_scene_is_composed_and_asked_about(page: Page):
     page.wait_for_timeout(800)
     page.locator(".st-key-go button").click()
     page.wait_for_function(
-        "() => [...document.querySelectorAll('.r2-card.after b')].some(b => b.innerText === 'top left')"
+        "() => [...document.querySelectorAll('.r2-card b')].some(b => b.innerText === 'top left')"
     )
