@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from pages.reroute_view import loading
 from r2t2_core.errors import NeighbourhoodError
+from r2t2_core.i18n import set_language
 
 # Streamlit's test runner does not run the navigation again on a second run, so that the page is
 # tested by itself; the browser test goes through `app.py`.
@@ -21,6 +22,14 @@ def app(engine, monkeypatch) -> AppTest:
     loading.load_engine.clear()
     monkeypatch.setattr("r2t2_core.engine.Engine.load", classmethod(lambda cls, settings: engine))
     return AppTest.from_file(str(PAGE), default_timeout=60)
+
+
+@pytest.fixture
+def japanese():
+    # The test runner formats the options of a selectbox again, in the test's own context.
+    set_language("ja")
+    yield
+    set_language("en")
 
 
 def html(app: AppTest) -> str:
@@ -122,7 +131,7 @@ def test_what_goes_wrong_inside_is_said(app, engine, monkeypatch):
     assert "The neighbourhood is empty." in " ".join(error.value for error in app.error)
 
 
-def test_the_page_in_japanese_has_no_english_sentence_left(app):
+def test_the_page_in_japanese_has_no_english_sentence_left(app, japanese):
     app.session_state["language"] = "ja"
     answer(app.run())
     assert not app.exception
