@@ -7,51 +7,42 @@ Knows nothing of pages, storage or HTTP.
 
 from __future__ import annotations
 
-import hashlib
-import math
-import platform
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from importlib import metadata
 from threading import Lock
 
-import numpy as np
 import torch
 
-from r2t2_core import __version__
-from r2t2_core.decision import (
-    AnswerRecord,
-    Decision,
-    GateRecord,
-    InputRecord,
-    NeighbourRecord,
-    ReferenceRecord,
-    StepRecord,
-    SystemRecord,
-    Timing,
-    TrajectoryRecord,
-)
+from r2t2_core.decision import AnswerRecord, Decision, Timing
 from r2t2_core.defaults import Defaults
 from r2t2_core.embedding import TaskEmbedder
 from r2t2_core.embedding.minilm import MiniLMEmbedder
 from r2t2_core.errors import Cancelled, ModelError, ParameterError
 from r2t2_core.gate import judge
 from r2t2_core.i18n import N_
-from r2t2_core.intake.image import INTAKE_VERSION, IntakeImage, read_image
-from r2t2_core.intake.question import IntakeQuestion, read_question
+from r2t2_core.intake.image import read_image
+from r2t2_core.intake.question import read_question
 from r2t2_core.models.base import ModelAdapter, Prepared
 from r2t2_core.models.scene_moe import SceneMoeAdapter
-from r2t2_core.problem import answers_along, build_problem
+from r2t2_core.problem import build_problem
+from r2t2_core.recording import (
+    record_answer,
+    record_input,
+    record_neighbours,
+    record_reference,
+    record_system,
+    record_trajectory,
+)
 from r2t2_core.reference.index import RetrievalParams, Retrieved, image_distance, retrieve
 from r2t2_core.reference.store import ReferenceSet
 from r2t2_core.registry import get_strategy, parse_params, strategies
-from r2t2_core.routing import check_routing, distance, entropy_bits, project_top_k
+from r2t2_core.routing import check_routing
 from r2t2_core.settings import Settings
 from r2t2_core.strategies.base import Params
-from r2t2_core.types import RoutingProblem, Sample, Tensor, Trajectory
+from r2t2_core.types import RoutingProblem, Sample
 
 STAGE_READ = N_("Reading picture and question")
 STAGE_EMBED = N_("Embedding the question")
@@ -59,8 +50,6 @@ STAGE_MODEL = N_("Running the frozen model")
 STAGE_RETRIEVE = N_("Finding neighbours in the reference set")
 STAGE_REROUTE = N_("Re-routing")
 STAGE_VERIFY = N_("Checking that the model is unchanged")
-
-LIBRARIES = ("torch", "transformers", "faiss-cpu", "numpy", "pillow")
 
 Progress = Callable[[str, float], None]
 
@@ -232,7 +221,7 @@ class Engine:
             with run.stage(STAGE_REROUTE, 0.5 + 0.4 * number / len(names), name):
                 values = parameters.get(name) or self.default_parameters(name)
                 trajectory = get_strategy(name).reroute(problem, values)
-                records.append(self._trajectory(name, values, trajectory, prepared))
+                records.append(record_trajectory(self.model, prepared, name, values, trajectory))
         with run.stage(STAGE_VERIFY, 0.95):
             after = self.model.fingerprint()
             if after != self.model_fingerprint:
@@ -240,7 +229,7 @@ class Engine:
                     N_("The model's weights changed while the program was running."),
                     N_("Do not use this answer. Restart the program."),
                 )
-        base = self._answer_record(self.model.answer(prepared)[0], prepared.routing[0])
+        base = record_answer(self.model, self.model.answer(prepared)[0], prepared.routing[0])
         last = next(record for record in records if record.strategy == strategy).last
         moved = AnswerRecord(
             answer=last.answer,
@@ -253,10 +242,10 @@ class Engine:
             schema_version="1",
             id=uuid.uuid4().hex,
             started_at=run.started.isoformat(),
-            input=self._input_record(picture, asked, label),
-            system=self._system_record(after, retrieval.seed),
-            reference=self._reference_record(retrieval, found),
-            neighbours=self._neighbour_records(found, retrieval),
+            input=record_input(picture, asked, label, self.preprocessing),
+            system=record_system(self.model, self.model_fingerprint, after, retrieval.seed),
+            reference=record_reference(self.reference, self.embedder, retrieval, found),
+            neighbours=record_neighbours(self.reference, found),
             base=base,
             trajectories=tuple(records),
             strategy=strategy,
@@ -317,141 +306,6 @@ class Engine:
             cancelled,
         )
 
-    def _top_k(self, routing: Tensor) -> Tensor:
-        return project_top_k(routing, self.model.routing_spec)
-
-    def _answer_record(self, probabilities: Tensor, routing: Tensor) -> AnswerRecord:
-        best = int(probabilities.argmax())
-        return AnswerRecord(
-            answer=self.model.answers[best],
-            probability=float(probabilities[best]),
-            probabilities=_floats(probabilities),
-            routing=_floats(routing),
-            routing_top_k=_floats(self._top_k(routing[None])[0]),
-        )
-
-    def _trajectory(
-        self, name: str, values: Params, trajectory: Trajectory, prepared: Prepared
-    ) -> TrajectoryRecord:
-        spec = self.model.routing_spec
-        routing = trajectory.routing[:, 0]
-        check_routing(routing, spec)
-        probabilities = answers_along(self.model, prepared, trajectory.routing)[:, 0]
-        projected = self._top_k(routing)
-        entropy = entropy_bits(routing, spec)
-        moved = distance(routing, routing[:1])
-        best = probabilities.argmax(1)
-        steps = tuple(
-            StepRecord(
-                step=step,
-                routing=_floats(routing[step]),
-                routing_top_k=_floats(projected[step]),
-                surrogate_loss=float(trajectory.surrogate_loss[step, 0]),
-                step_size=float(trajectory.step_size[step, 0]),
-                gradient_norm=_finite(trajectory.gradient_norm[step, 0]),
-                entropy=float(entropy[step]),
-                distance=float(moved[step]),
-                answer=self.model.answers[int(best[step])],
-                probability=float(probabilities[step, best[step]]),
-                probabilities=_floats(probabilities[step]),
-            )
-            for step in range(len(routing))
-        )
-        flipped = steps[-1].answer != steps[0].answer
-        return TrajectoryRecord(
-            strategy=name,
-            parameters=values.model_dump(mode="json"),
-            steps=steps,
-            stop_reason=trajectory.stop_reason[0],
-            flipped=flipped,
-            flip_step=_flip_step([step.answer for step in steps]) if flipped else None,
-        )
-
-    def _input_record(
-        self, picture: IntakeImage, asked: IntakeQuestion, label: str | None
-    ) -> InputRecord:
-        return InputRecord(
-            image_sha256=picture.raw_sha256,
-            pixels_sha256=picture.pixels_sha256,
-            image_width=picture.width,
-            image_height=picture.height,
-            image_format=picture.format,
-            image_notes=(*picture.notes, *asked.notes),
-            preprocessing=f"{INTAKE_VERSION}+{self.preprocessing}",
-            question=asked.text,
-            question_sha256=hashlib.sha256(asked.text.encode()).hexdigest(),
-            label=label or None,
-        )
-
-    def _system_record(self, fingerprint_after: str, seed: int) -> SystemRecord:
-        versions = {name: metadata.version(name) for name in LIBRARIES}
-        versions["python"] = platform.python_version()
-        return SystemRecord(
-            model=self.model.name,
-            model_fingerprint_before=self.model_fingerprint,
-            model_fingerprint_after=fingerprint_after,
-            gates=tuple(
-                GateRecord(name=gate.name, experts=gate.experts, top_k=gate.top_k)
-                for gate in self.model.routing_spec.gates
-            ),
-            answers=self.model.answers,
-            code_version=__version__,
-            library_versions=versions,
-            device=self.model.device,
-            dtype=self.model.dtype,
-            threads=torch.get_num_threads(),
-            seed=seed,
-        )
-
-    def _reference_record(self, retrieval: RetrievalParams, found: Retrieved) -> ReferenceRecord:
-        manifest = self.reference.manifest
-        return ReferenceRecord(
-            name=manifest.name,
-            content_hash=manifest.content_hash,
-            policy=retrieval.policy,
-            embedder=self.embedder.name,
-            embedder_hash=self.embedder.fingerprint(),
-            metric="cosine",
-            size=manifest.size,
-            eligible=int(np.count_nonzero(self.reference.eligible(retrieval.policy))),
-            retrieval=retrieval.mode,
-            n_neighbours=retrieval.n_neighbours,
-            radius=retrieval.radius if retrieval.mode == "ball" else None,
-            kernel=retrieval.kernel,
-            bandwidth=float(found.bandwidth[0]),
-            bandwidth_rule=retrieval.bandwidth_rule,
-            near_duplicates_left_out=int(found.left_out[0]),
-        )
-
-    def _neighbour_records(
-        self, found: Retrieved, retrieval: RetrievalParams
-    ) -> tuple[NeighbourRecord, ...]:
-        own = self.reference.routing_for("correct_only")
-        records = []
-        for place, row in enumerate(found.neighbours.index[0].tolist()):
-            if row < 0:
-                continue
-            sample = self.reference.sample(row)
-            similarity = float(found.neighbours.similarity[0, place])
-            records.append(
-                NeighbourRecord(
-                    id=sample.id,
-                    question=sample.question,
-                    label=sample.label,
-                    model_answer=sample.model_answer,
-                    is_correct=sample.is_correct,
-                    family=sample.family,
-                    similarity=similarity,
-                    image_similarity=float(found.image_similarity[0, place]),
-                    distance=1 - similarity,
-                    kernel_weight=float(found.neighbours.weight[0, place]),
-                    routing=_floats(found.neighbours.routing[0, place]),
-                    router_routing=_floats(torch.tensor(own[row])),
-                    image=sample.image,
-                )
-            )
-        return tuple(records)
-
 
 class _Run:
     """Clock, progress and cancelling of one call."""
@@ -473,20 +327,3 @@ class _Run:
         elapsed = (time.perf_counter() - began) * 1000
         label = f"{name}: {detail}" if detail else name
         self.timings.append(Timing(stage=label, milliseconds=elapsed))
-
-
-def _floats(tensor: Tensor) -> tuple[float, ...]:
-    return tuple(float(value) for value in tensor.tolist())
-
-
-def _finite(value: Tensor) -> float | None:
-    number = float(value)
-    return number if math.isfinite(number) else None
-
-
-def _flip_step(answers: Sequence[str]) -> int:
-    """Return the first step from which the last answer holds to the end."""
-    step = len(answers) - 1
-    while answers[step - 1] == answers[-1]:
-        step -= 1
-    return step
