@@ -8,10 +8,10 @@ PORT ?= 8501
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long check fix messages model evaluate clean
+.PHONY: help setup run test test-long check fix messages model evaluate bench clean
 
 help:
-	@echo "make run | test | check | fix | test-long | messages | model | evaluate | clean"
+	@echo "make run | test | check | fix | test-long | messages | model | evaluate | bench | clean"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -61,6 +61,10 @@ model: $(VENV)/.test-ready
 
 evaluate: $(VENV)/.test-ready
 	$(BIN)/python -m tools.evaluate
+
+# Timings as ratios, in one run.
+bench: $(VENV)/.run-ready
+	$(BIN)/python -m benchmarks.rerouting --out build/benchmark.json
 
 clean:
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.table import Table
+from transformers.utils import logging as transformers_logging
 
 from r2t2_core.decision import Decision, TrajectoryRecord
 from r2t2_core.engine import Engine
@@ -34,6 +35,8 @@ EXIT_BAD_INPUT = 2
 @app.callback()
 def main() -> None:
     """R2-T2 Workbench."""
+    # Its bars on the error stream would hide the one sentence that matters.
+    transformers_logging.disable_progress_bar()
 
 
 @app.command()

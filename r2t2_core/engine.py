@@ -294,15 +294,14 @@ class Engine:
     ) -> RoutingProblem:
         routing = torch.tensor(self.reference.routing_for(retrieval.policy))
         admitted = routing[torch.tensor(self.reference.eligible(retrieval.policy))]
-        device = prepared.routing.device
         return build_problem(
             self.model,
             prepared,
             found.neighbours,
             found.random_neighbours,
             self.reference.outputs_of,
-            admitted.to(device),
-            None if label is None else torch.tensor([label], device=device),
+            admitted,
+            None if label is None else torch.tensor([label]),
             cancelled,
         )
 

@@ -77,9 +77,10 @@ def build_problem(
     cancelled : callable
     """
     device = prepared.routing.device
+    neighbours, random_neighbours = neighbours.to(device), random_neighbours.to(device)
 
     def outputs(chosen: Neighbours) -> Tensor:
-        return reference_outputs(chosen.index.clamp(min=0)).to(device)
+        return reference_outputs(chosen.index.clamp(min=0).cpu()).to(device)
 
     return RoutingProblem(
         spec=model.routing_spec,
@@ -88,8 +89,8 @@ def build_problem(
         surrogate_loss=surrogate_loss(model, outputs(neighbours), neighbours),
         random_neighbours=random_neighbours,
         random_surrogate_loss=surrogate_loss(model, outputs(random_neighbours), random_neighbours),
-        reference_routing=reference_routing,
-        own_loss=None if labels is None else own_loss(model, prepared, labels),
+        reference_routing=reference_routing.to(device),
+        own_loss=None if labels is None else own_loss(model, prepared, labels.to(device)),
         cancelled=cancelled,
     )
 

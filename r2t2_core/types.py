@@ -91,6 +91,16 @@ class Neighbours:
     routing: Tensor
     label: Tensor
 
+    def to(self, device: torch.device) -> Neighbours:
+        """Return the same neighbours on a device."""
+        return Neighbours(
+            self.index.to(device),
+            self.similarity.to(device),
+            self.weight.to(device),
+            self.routing.to(device),
+            self.label.to(device),
+        )
+
 
 SurrogateLoss = Callable[[Tensor], Tensor]
 """Routing (B, E) → loss (B,), differentiable in the routing, on the dense mix."""

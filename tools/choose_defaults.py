@@ -28,6 +28,7 @@ from r2t2_core.reference.store import POLICIES, ReferenceSet
 from r2t2_core.registry import get_strategy, parse_params
 from r2t2_core.settings import Settings
 from tools.out_of_world import QUESTIONS
+from tools.scene_data import SPLITS
 from tools.suites import build_suite
 
 CANDIDATES: dict[str, tuple[str, dict[str, float | int | str]]] = {
@@ -72,7 +73,7 @@ def main(work: Path = Path("build/training")) -> None:
     settings = Settings()
     model, embedder = SceneMoeAdapter.load(settings.model_dir), MiniLMEmbedder()
     reference = ReferenceSet.load(settings.reference_dir, model_fingerprint=model.fingerprint())
-    suite = build_suite("validation", model, embedder, work)
+    suite = build_suite(SPLITS["validation"], model, embedder, work)
     results: list[tuple[str, RetrievalParams, Outcome]] = []
     for policy in POLICIES:
         for count in NEIGHBOURS:

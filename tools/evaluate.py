@@ -24,6 +24,7 @@ from r2t2_core.reference.store import POLICIES, ReferenceSet
 from r2t2_core.registry import get_strategy, parse_params
 from r2t2_core.scenes.questions import FAMILIES
 from r2t2_core.settings import SAMPLE_DATA, Settings
+from tools.scene_data import SPLITS
 from tools.suites import build_suite
 
 SUITES = ("in-domain", "test", "held-out-phrasings")
@@ -114,7 +115,7 @@ def main(work: Path = Path("build/training")) -> None:
     lines: list[str] = []
     results: dict[str, dict[str, object]] = {}
     for name in SUITES:
-        suite = build_suite(name, model, embedder, work)
+        suite = build_suite(SPLITS[name], model, embedder, work)
         rows = measure(model, reference, suite, defaults)
         lines += table(suite, rows)
         outcomes: dict[str, Outcome] = {

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from r2t2_core.models.scene_moe.processing_scene_moe import to_pixels
-from r2t2_core.scenes.questions import ANSWERS, FAMILIES, ask
+from r2t2_core.scenes.questions import ANSWERS, FAMILIES, Question, ask
 from r2t2_core.scenes.render import render
 from r2t2_core.scenes.sampling import sample_scene
 from r2t2_core.scenes.world import Scene
@@ -128,15 +128,14 @@ def draw_scene(split: Split, number: int) -> tuple[Scene, random.Random]:
     return sample_scene(rng, rng.choice(split.styles)), rng
 
 
-def load(name: str, cache: Path, workers: int = 2) -> SplitData:
+def load(split: Split, cache: Path, workers: int = 2) -> SplitData:
     """Draw a split, or read it from the cache where the same recipe was drawn before."""
-    split = SPLITS[name]
     key = hashlib.sha256(repr((split, ANSWERS, RENDER_SIZE, MAP_SIZE, FAVOURITES)).encode())
-    path = cache / f"{name}-{key.hexdigest()[:12]}.npz"
+    path = cache / f"{split.name}-{key.hexdigest()[:12]}.npz"
     if not path.is_file():
         cache.mkdir(parents=True, exist_ok=True)
         chunks = [
-            (name, start, min(start + 250, split.scenes)) for start in range(0, split.scenes, 250)
+            (split, start, min(start + 250, split.scenes)) for start in range(0, split.scenes, 250)
         ]
         with ProcessPoolExecutor(workers) as pool:
             parts = list(pool.map(_draw_chunk, chunks))
@@ -163,14 +162,13 @@ def _join(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return joined
 
 
-def _draw_chunk(job: tuple[str, int, int]) -> dict[str, np.ndarray]:
-    name, start, stop = job
-    split = SPLITS[name]
+def _draw_chunk(job: tuple[Split, int, int]) -> dict[str, np.ndarray]:
+    split, start, stop = job
     rows: list[tuple[int, str, int, int, list[int], list[int]]] = []
     pixels = []
     for number in range(start, stop):
         scene, rng = draw_scene(split, number)
-        asked = _ask_several(rng, scene, split)
+        asked = ask_several(rng, scene, split)
         if not asked:
             continue
         for question in asked:
@@ -197,8 +195,9 @@ def _draw_chunk(job: tuple[str, int, int]) -> dict[str, np.ndarray]:
     }
 
 
-def _ask_several(rng: random.Random, scene: Scene, split: Split) -> list:
-    asked: list = []
+def ask_several(rng: random.Random, scene: Scene, split: Split) -> list[Question]:
+    """Ask up to `split.questions` different questions about a scene, by the split's recipe."""
+    asked: list[Question] = []
     for _ in range(12 * split.questions):
         family = rng.choices(FAMILIES, split.weights)[0]
         question = ask(rng, scene, family, rng.choice(split.phrasings))

@@ -13,15 +13,15 @@ from r2t2_core.models.base import Prepared
 from r2t2_core.models.scene_moe import SceneMoeAdapter
 from r2t2_core.models.scene_moe.processing_scene_moe import to_pixel_values
 from r2t2_core.scenes.questions import FAMILIES
-from tools.scene_data import load
+from tools.scene_data import Split, load
 
 BATCH = 256
 
 
 @torch.no_grad()
-def build_suite(name: str, model: SceneMoeAdapter, embedder: TaskEmbedder, work: Path) -> Suite:
+def build_suite(split: Split, model: SceneMoeAdapter, embedder: TaskEmbedder, work: Path) -> Suite:
     """Draw a split (or read it from `work`) and prepare it."""
-    data = load(name, work)
+    data = load(split, work)
     ids, mask = model.processor.encode_questions(data.text)
     parts = []
     for rows in torch.arange(len(data.text)).split(BATCH):
@@ -34,7 +34,7 @@ def build_suite(name: str, model: SceneMoeAdapter, embedder: TaskEmbedder, work:
         torch.cat([part.image_features for part in parts]),
     )
     return Suite(
-        name,
+        split.name,
         prepared,
         embedder.embed(data.text),
         torch.from_numpy(data.answer),

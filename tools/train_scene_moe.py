@@ -31,7 +31,7 @@ from r2t2_core.models.scene_moe.modeling_scene_moe import (
 )
 from r2t2_core.models.scene_moe.processing_scene_moe import SceneMoeProcessor, to_pixel_values
 from r2t2_core.scenes.questions import ANSWERS, FAMILIES
-from tools.scene_data import MAP_SIZE, SplitData, load
+from tools.scene_data import MAP_SIZE, SPLITS, SplitData, load
 
 app = typer.Typer(add_completion=False)
 
@@ -169,8 +169,8 @@ def stage1(work: Path = Path("build/training"), epochs: int = 6, stop_after: int
     torch.set_num_threads(2)
     model, processor = build_model()
     model.to(memory_format=torch.channels_last)
-    train = Batches(load("train-1", work), processor)
-    validation = Batches(load("validation", work), processor)
+    train = Batches(load(SPLITS["train-1"], work), processor)
+    validation = Batches(load(SPLITS["validation"], work), processor)
     skip = ("router", "experts.language", "question_encoder.embedding")
     parameters = [p for n, p in model.named_parameters() if not n.startswith(skip)]
     print(
@@ -311,7 +311,7 @@ def stage2(
     state = torch.load(work / "stage1.pt", weights_only=True)
     model.load_state_dict(state["model"])
     model.requires_grad_(False)
-    train = Batches(load("train-2", work), processor)
+    train = Batches(load(SPLITS["train-2"], work), processor)
     model.experts["language"].requires_grad_(True)
     split = encode_split(model, train)
     train_language(model, split, train.answer, language_epochs)
@@ -323,7 +323,7 @@ def stage2(
     model.requires_grad_(False).eval()
     model.save_pretrained(str(out))
     processor.save_pretrained(out)
-    validation = Batches(load("validation", work), processor)
+    validation = Batches(load(SPLITS["validation"], work), processor)
     own = competence(model, validation)
     history = {"stage1": state["log"], "competence_on_validation": own}
     (out / "training.json").write_text(json.dumps(history, indent=1) + "\n")

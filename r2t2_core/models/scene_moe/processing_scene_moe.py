@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
-from transformers import BatchFeature, PreTrainedTokenizerFast
+from transformers import BatchFeature, PreTrainedTokenizerFast, ProcessorMixin
 
 PREPROCESSING_VERSION = "scene-moe-1"
 
@@ -38,20 +37,17 @@ def to_pixel_values(pixels: np.ndarray | torch.Tensor) -> torch.Tensor:
     return tensor.to(torch.float32) / 127.5 - 1
 
 
-class SceneMoeProcessor:
-    """Word pieces (of all-MiniLM-L6-v2) and pixels in one call."""
+class SceneMoeProcessor(ProcessorMixin):
+    """Word pieces (of all-MiniLM-L6-v2) and pixels in one call.
+
+    Parameters
+    ----------
+    tokenizer : PreTrainedTokenizerFast
+        Everything else is fixed: pictures are fitted by `to_pixels`.
+    """
 
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
-        self.tokenizer = tokenizer
-
-    @classmethod
-    def from_pretrained(cls, folder: str | Path) -> SceneMoeProcessor:
-        """Load from a folder that `save_pretrained` wrote (or that holds `tokenizer.json`)."""
-        return cls(PreTrainedTokenizerFast.from_pretrained(str(folder)))
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write the tokenizer's files."""
-        self.tokenizer.save_pretrained(str(folder))
+        super().__init__(tokenizer)
 
     def encode_questions(self, questions: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return input ids and attention mask (B, L), padded to the longest question."""
