@@ -209,7 +209,8 @@ class Engine:
             check_routing(prepared.routing, self.model.routing_spec)
         with run.stage(STAGE_RETRIEVE, 0.4):
             features = prepared.image_features.cpu().numpy()
-            found = retrieve(self.reference, embedding, features, retrieval)
+            key = f"{picture.pixels_sha256} {asked.text}"
+            found = retrieve(self.reference, embedding, features, retrieval, [key])
             verdict = judge(
                 float(found.similarity_best[0]),
                 float(image_distance(self.reference, features)[0]),

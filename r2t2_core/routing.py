@@ -61,15 +61,15 @@ def to_logits(routing: Tensor) -> Tensor:
 def project_top_k(routing: Tensor, spec: RoutingSpec) -> Tensor:
     """Keep each gate's k largest weights and let them sum to one; dense gates stay as they are.
 
-    Equal weights are decided for the expert that comes first.
+    Where experts tie for the k-th place all of them stay, since nothing speaks for one of them;
+    so equal weights for all stay equal weights for all.
     """
     parts = []
     for gate, block in zip(spec.gates, spec.blocks, strict=True):
         weights = routing[..., block]
         if gate.top_k is not None and gate.top_k < len(gate.experts):
-            order = torch.sort(weights, dim=-1, descending=True, stable=True).indices
-            chosen = order[..., : gate.top_k]
-            kept = torch.zeros_like(weights).scatter(-1, chosen, weights.gather(-1, chosen))
+            least = weights.topk(gate.top_k, dim=-1).values[..., -1:]
+            kept = torch.where(weights >= least, weights, 0.0)
             weights = kept / kept.sum(-1, keepdim=True)
         parts.append(weights)
     return torch.cat(parts, -1)

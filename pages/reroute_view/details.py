@@ -230,8 +230,17 @@ def show_neighbours(decision: Decision, root: Path) -> None:
                 help=_("Routing weights, in the order of the experts"), y_min=0, y_max=1
             ),
             _("kernel weight"): st.column_config.ProgressColumn(
-                min_value=0, max_value=1, format="%.2f"
+                min_value=0, max_value=1, format="%.2f", width="small"
             ),
+            _("question"): st.column_config.TextColumn(width="medium"),
+            **{
+                name: st.column_config.NumberColumn(format="%.3f", width="small")
+                for name in (_("similarity"), _("picture similarity"))
+            },
+            **{
+                name: st.column_config.TextColumn(width="small")
+                for name in (_("label"), _("router's answer"), _("right?"), _("sample"))
+            },
         },
     )
 
@@ -245,8 +254,8 @@ def neighbour_table(decision: Decision) -> pd.DataFrame:
                 _("label"): entry.label,
                 _("router's answer"): entry.model_answer,
                 _("right?"): _(YES_NO[entry.is_correct]),
-                _("similarity"): round(entry.similarity, 3),
-                _("picture similarity"): round(entry.image_similarity, 3),
+                _("similarity"): entry.similarity,
+                _("picture similarity"): entry.image_similarity,
                 _("kernel weight"): entry.kernel_weight,
                 _("routing"): list(entry.routing),
                 _("sample"): entry.id,

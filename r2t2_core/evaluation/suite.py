@@ -69,7 +69,11 @@ def run_suite(
         chosen = slice(start, min(start + BATCH, len(suite)))
         prepared, labels = suite.rows(chosen), suite.labels[chosen]
         found = retrieve(
-            reference, suite.embeddings[chosen], prepared.image_features.numpy(), retrieval
+            reference,
+            suite.embeddings[chosen],
+            prepared.image_features.numpy(),
+            retrieval,
+            [f"{suite.name} {row}" for row in range(chosen.start, chosen.stop)],
         )
         problem = build_problem(
             model,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 from weakref import WeakKeyDictionary
@@ -167,6 +167,7 @@ def retrieve(
     embeddings: np.ndarray,
     image_features: np.ndarray,
     params: RetrievalParams,
+    keys: Sequence[str] | None = None,
 ) -> Retrieved:
     """Find the neighbours of B queries.
 
@@ -178,6 +179,10 @@ def retrieve(
     image_features : ndarray (B, F), float32
         To tell near-duplicates.
     params : RetrievalParams
+    keys : sequence of str, length B, optional
+        What tells a query from others, for the random draw of the control; the query's place in
+        the batch by default. Not the embedding: its last bits differ between machines, and
+        queries with the same wording would all draw the same samples.
 
     Raises
     ------
@@ -214,7 +219,14 @@ def retrieve(
     neighbours, bandwidth = _neighbours(reference, index_rows, kept, params)
     return Retrieved(
         neighbours,
-        _draw_random(reference, rows, embeddings, mask, params),
+        _draw_random(
+            reference,
+            rows,
+            embeddings,
+            mask,
+            params,
+            keys or [str(place) for place in range(len(embeddings))],
+        ),
         bandwidth,
         duplicate.sum(1),
         np.where(mask, take(image_similarity, order, 1), 0).astype(np.float32),
@@ -283,13 +295,13 @@ def _draw_random(
     embeddings: np.ndarray,
     mask: np.ndarray,
     params: RetrievalParams,
+    keys: Sequence[str],
 ) -> Neighbours:
-    """Draw as many samples at random; a query's draw does not depend on its batch."""
+    """Draw as many samples at random; a query's draw depends on its key and the seed alone."""
     count = mask.shape[1]
     rows = np.full(mask.shape, -1, dtype=np.int64)
-    for number, embedding in enumerate(embeddings):
-        digest = hashlib.sha256(np.ascontiguousarray(embedding, dtype=np.float32).tobytes())
-        seed = [params.seed, int.from_bytes(digest.digest()[:8], "little")]
+    for number, key in enumerate(keys):
+        seed = [params.seed, int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "little")]
         drawn = np.random.default_rng(seed).choice(
             admitted, size=min(count, len(admitted)), replace=False
         )

@@ -59,7 +59,9 @@ def test_the_record_holds_every_strategy_whole(decision):
         assert record.steps[0].probabilities == pytest.approx(decision.base.probabilities, abs=1e-6)
         for step in record.steps:
             assert sum(step.routing) == pytest.approx(1, abs=1e-5)
-            assert sum(weight > 0 for weight in step.routing_top_k) <= 2
+            used = sum(weight > 0 for weight in step.routing_top_k)
+            # Equal weights tie: all experts stay.
+            assert used <= 2 or (record.strategy, step.step) == ("uniform", 1)
             assert sum(step.probabilities) == pytest.approx(1, abs=1e-5)
             assert step.answer == decision.system.answers[int(np.argmax(step.probabilities))]
         if record.flipped:

@@ -33,7 +33,7 @@ def suite(engine, small, tmp_path_factory) -> Suite:
 
 
 def test_a_batch_answers_as_the_engine_does_one_by_one(engine, suite, small):
-    names = ("ngd", "kernel_regression", "mode_finding", "random_neighbours", "oracle")
+    names = ("ngd", "kernel_regression", "mode_finding", "oracle")
     parameters = {name: engine.default_parameters(name) for name in names}
     right = run_suite(engine.model, engine.reference, suite, engine.default_retrieval, parameters)
     row = 0
@@ -101,8 +101,10 @@ def test_the_published_numbers_are_measured_again(engine, tmp_path, name):
     suite = build_suite(SPLITS[name], engine.model, engine.embedder, tmp_path)
     rows = measure(engine.model, engine.reference, suite, engine.defaults)
     assert set(rows) == set(published["suites"][name])
-    for row, right in rows.items():
-        told = published["suites"][name][row]
-        assert told["cases"] == len(right)
-        # Sums of floats differ between machines; a few answers stand on the edge.
-        assert abs(int(right.sum()) - told["right"]) <= 0.004 * len(right), row
+    told = {row: published["suites"][name][row] for row in rows}
+    assert {row: len(right) for row, right in rows.items()} == {
+        row: outcome["cases"] for row, outcome in told.items()
+    }
+    # Sums of floats differ between machines; a few answers stand on the edge.
+    away = {row: int(right.sum()) - told[row]["right"] for row, right in rows.items()}
+    assert {row: n for row, n in away.items() if abs(n) > 0.004 * told[row]["cases"]} == {}

@@ -16,9 +16,10 @@ from r2t2_core.models.scene_moe import (
     SceneMoeForQuestionAnswering,
     SceneMoeProcessor,
 )
+from r2t2_core.routing import project_top_k
 from r2t2_core.scenes.questions import FAMILIES
 from r2t2_core.settings import Settings
-from r2t2_core.types import Sample
+from r2t2_core.types import GateSpec, RoutingSpec, Sample
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +72,8 @@ def test_the_gate_mixes_the_two_heaviest_experts_and_no_other(tiny):
         output = tiny(**inputs(4))
         routing = tiny.sparse(output.routing_weights)
     assert ((routing > 0).sum(1) == 2).all()
+    spec = RoutingSpec((GateSpec("experts", tuple(tiny.config.experts), 2),))
+    assert torch.equal(routing, project_top_k(output.routing_weights, spec))
     changed = output.expert_outputs.clone()
     changed[routing == 0] = 1e6
     with torch.no_grad():

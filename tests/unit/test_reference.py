@@ -143,21 +143,22 @@ def test_a_ball_holds_all_within_and_none_without(folder):
         retrieve(reference, far, features, params)
 
 
-def test_the_random_control_does_not_depend_on_the_batch(folder):
+def test_the_random_control_depends_on_key_and_seed_alone(folder):
     reference = ReferenceSet.load(folder)
     features = np.full((3, FEATURES), 9.0, dtype=np.float32)
-    whole = retrieve(
-        reference, reference.embeddings[:3], features, RetrievalParams()
-    ).random_neighbours
-    alone = retrieve(
-        reference, reference.embeddings[2:3], features[:1], RetrievalParams()
-    ).random_neighbours
-    assert whole.index[2].tolist() == alone.index[0].tolist()
-    other = retrieve(
-        reference, reference.embeddings[2:3], features[:1], RetrievalParams(seed=1)
-    ).random_neighbours
-    assert other.index[0].tolist() != alone.index[0].tolist()
-    assert reference.eligible("correct_only")[whole.index.numpy()].all()
+
+    def draw(rows: slice, keys: list[str], seed: int = 0) -> list[list[int]]:
+        queries = reference.embeddings[rows]
+        params = RetrievalParams(seed=seed)
+        found = retrieve(reference, queries, features[: len(queries)], params, keys)
+        assert reference.eligible("correct_only")[found.random_neighbours.index.numpy()].all()
+        return found.random_neighbours.index.tolist()
+
+    whole = draw(slice(0, 3), ["a", "b", "c"])
+    assert draw(slice(2, 3), ["c"]) == [whole[2]]
+    assert draw(slice(0, 1), ["c"]) == [whole[2]]
+    assert draw(slice(2, 3), ["c"], seed=1) != [whole[2]]
+    assert draw(slice(2, 3), ["d"]) != [whole[2]]
 
 
 def test_pictures_far_from_all_are_far(folder):
@@ -170,3 +171,42 @@ def test_pictures_far_from_all_are_far(folder):
 def test_retrieval_parameters_are_bounded():
     with pytest.raises(ParameterError, match="n_neighbours cannot be 0"):
         RetrievalParams.parse({"n_neighbours": 0})
+
+
+@pytest.mark.slow
+def test_a_million_references_are_searched_exactly(tmp_path):
+    size, dimension, experts = 1_000_000, 384, 7
+    rng = np.random.default_rng(1)
+    embeddings = rng.standard_normal((size, dimension), dtype=np.float32)
+    embeddings /= np.linalg.norm(embeddings, axis=1, keepdims=True)
+    routing = rng.dirichlet(np.ones(experts), size).astype(np.float32)
+    one = np.zeros(size, dtype=np.int64)
+    table = pa.table(
+        {
+            "label": pa.array(["yes"]).take(pa.array(one)),
+            "is_correct": rng.random(size) < 0.5,
+            "refined_correct": np.ones(size, dtype=bool),
+            "embedding": column(embeddings),
+            "routing": column(routing),
+            "refined_routing": column(routing),
+            "image_features": column(rng.standard_normal((size, 4), dtype=np.float32)),
+        }
+    )
+    manifest = Manifest(
+        name="million", size=size, created_at="2026-01-01T00:00:00+00:00", licence="", source="",
+        model="m", model_fingerprint="f" * 64, embedder="e", embedder_hash="e" * 64,
+        experts=tuple("abcdefg"), answers=("yes",), image_mean=(0.0,) * 4,
+        image_scale=(1.0,) * 4, file_hashes={},
+    )  # fmt: skip
+    reference = ReferenceSet(tmp_path, manifest, table)
+    queries = embeddings[[5, 500_000, 999_999]] + 0.02 * rng.standard_normal(
+        (3, dimension), dtype=np.float32
+    )
+    queries /= np.linalg.norm(queries, axis=1, keepdims=True)
+    params = RetrievalParams(policy="correct_only", n_neighbours=10)
+    found = retrieve(reference, queries, np.zeros((3, 4), dtype=np.float32), params).neighbours
+    admitted = np.flatnonzero(reference.eligible("correct_only"))
+    scores = queries @ embeddings[admitted].T
+    for row in range(3):
+        best = admitted[np.argsort(-scores[row])[:10]]
+        assert set(found.index[row].tolist()) == set(best.tolist())

@@ -290,11 +290,11 @@ class SceneMoeForQuestionAnswering(PreTrainedModel):
     def sparse(self, routing: Tensor) -> Tensor:
         """Keep the k largest weights of each row (B, E) and let them sum to one.
 
-        Equal weights are decided for the expert that comes first.
+        Where experts tie for the k-th place all of them stay.
         """
-        order = torch.sort(routing, dim=-1, descending=True, stable=True).indices
-        chosen = order[..., : self.config.num_experts_per_question]
-        kept = torch.zeros_like(routing).scatter(-1, chosen, routing.gather(-1, chosen))
+        k = min(self.config.num_experts_per_question, routing.shape[-1])
+        least = routing.topk(k, dim=-1).values[..., -1:]
+        kept = torch.where(routing >= least, routing, 0.0)
         return kept / kept.sum(-1, keepdim=True)
 
     def forward(
