@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import struct
 import warnings
 from dataclasses import dataclass
 from io import BytesIO
@@ -15,7 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from r2t2_core.errors import ImageError
 from r2t2_core.i18n import N_
 
-INTAKE_VERSION = "intake-1"
+INTAKE_VERSION = "intake-2"
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 
@@ -26,7 +25,7 @@ MAX_ASPECT = 20
 
 NOTE_FIRST_FRAME = N_("The picture is animated; only its first frame is used.")
 NOTE_TURNED = N_("The picture was turned as its camera data say.")
-NOTE_DEPTH = N_("The picture has 16 bits a channel; it was reduced to 8.")
+NOTE_DEPTH = N_("The picture has more than 8 bits a channel; it was reduced to 8.")
 NOTE_ALPHA = N_("Transparent parts were put on white.")
 NOTE_CMYK = N_("The picture is in printing colours (CMYK); they were converted to RGB.")
 
@@ -66,11 +65,19 @@ def read_image_file(path: Path) -> bytes:
     Raises
     ------
     ImageError
-        There is no such file, or it cannot be read.
+        There is no such file, it is no regular file, or it cannot be read.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            _refuse_size(path.stat().st_size)
+        size = path.stat().st_size
+        if not path.is_dir() and not path.is_file():
+            # A pipe or a device may never end.
+            raise ImageError(
+                N_("{path} is not a regular file."),
+                N_("Check the path and the permissions."),
+                path=str(path),
+            )
+        if size > MAX_BYTES:
+            _refuse_size(size)
         return path.read_bytes()
     except OSError as error:
         raise ImageError(
@@ -99,11 +106,14 @@ def read_image(data: bytes) -> IntakeImage:
     if len(data) > MAX_BYTES:
         _refuse_size(len(data))
     with warnings.catch_warnings():
-        # The size is checked here, with a sentence of our own.
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        # The size is checked here, with a sentence of our own; a damaged tag is no news to anybody.
+        warnings.simplefilter("ignore")
         source = _open(data)
         _check_shape(source)
         notes: list[str] = []
+        if source.format == "PNG" and data[24:25] == b"\x10":
+            # Byte 24 of a PNG is the header's bit depth; Pillow reduces colours without a word.
+            notes.append(NOTE_DEPTH)
         image = _decode(source, notes)
     return IntakeImage(
         image,
@@ -138,7 +148,7 @@ def _open(data: bytes) -> Image.Image:
             N_("Reduce the picture and try again."),
             limit=MAX_PIXELS // 1_000_000,
         ) from error
-    except (OSError, SyntaxError, ValueError, struct.error, EOFError) as error:
+    except Exception as error:  # Damaged files raise whatever a decoder stumbles over.
         raise ImageError(N_("The picture is damaged or cut off."), CHOOSE_ANOTHER) from error
 
 
@@ -182,13 +192,14 @@ def _decode(source: Image.Image, notes: list[str]) -> Image.Image:
         return _to_rgb(upright, notes)
     except ImageError:
         raise
-    except (OSError, SyntaxError, ValueError, struct.error, EOFError, MemoryError) as error:
+    except Exception as error:  # Damaged files raise whatever a decoder stumbles over.
         raise ImageError(N_("The picture is damaged or cut off."), CHOOSE_ANOTHER) from error
 
 
 def _to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
-        notes.append(NOTE_DEPTH)
+        if NOTE_DEPTH not in notes:
+            notes.append(NOTE_DEPTH)
         return _eight_bits(image)
     if image.mode == "CMYK":
         notes.append(NOTE_CMYK)
@@ -203,11 +214,16 @@ def _to_rgb(image: Image.Image, notes: list[str]) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Scale 16-bit (or wider) grey values to 8 bits, where Pillow would clip them."""
-    values = np.asarray(image, dtype=np.float64)
-    values = np.nan_to_num(values)
-    top = 65535.0 if image.mode.startswith("I") else max(float(values.max()), 1.0)
-    if float(values.max()) > top:
-        top = float(values.max())
-    grey = np.clip(np.rint(values / top * 255), 0, 255).astype(np.uint8)
+    """Scale grey values of 16 or 32 bits, or floats, to 8 bits, where Pillow would clip them."""
+    values = np.array(image, dtype=np.float32)
+    finite = np.isfinite(values)
+    values[~finite] = 0
+    top = float(values.max())
+    if image.mode.startswith("I;16"):
+        top = 65535.0
+    elif image.mode == "I":
+        # The file says 32 bits; the values tell which range is meant.
+        top = next((limit for limit in (255.0, 65535.0) if top <= limit), top)
+    values *= 255 / max(top, 1.0 if image.mode != "F" else 1e-12)
+    grey = np.clip(np.rint(values), 0, 255).astype(np.uint8)
     return Image.fromarray(grey).convert("RGB")

@@ -26,48 +26,9 @@ _FOREIGN_WORDS = {
 }
 """Function words; many of a sentence's words in one list, and few English ones, tell a language."""
 
-_ENGLISH_WORDS = frozenset(
-    [
-        "a",
-        "an",
-        "the",
-        "is",
-        "are",
-        "was",
-        "do",
-        "does",
-        "did",
-        "what",
-        "which",
-        "where",
-        "who",
-        "how",
-        "many",
-        "much",
-        "of",
-        "in",
-        "on",
-        "at",
-        "to",
-        "there",
-        "any",
-        "see",
-        "this",
-        "that",
-        "it",
-        "me",
-        "tell",
-        "name",
-        "count",
-        "read",
-        "find",
-        "more",
-        "than",
-        "color",
-        "colour",
-        "picture",
-        "image",
-    ]
+_ENGLISH = (
+    "a an the is are was do does did what which where who how many much of in on at to there any "
+    "see this that it me tell name count read find more than color colour picture image"
 )
 
 
@@ -78,7 +39,8 @@ class IntakeQuestion:
     Attributes
     ----------
     text : str
-        Normalised (NFC), one line, single spaces.
+        Normalised (NFKC: what an East Asian keyboard types at full width becomes plain letters),
+        one line, single spaces.
     notes : tuple of str
         What was done to it (message identifiers).
     """
@@ -115,14 +77,14 @@ def read_question(text: str) -> IntakeQuestion:
 def _without(text: str, notes: list[str]) -> str:
     """Remove control, direction-override and private characters, and emoji."""
     kept = []
-    for character in unicodedata.normalize("NFC", text):
+    for character in unicodedata.normalize("NFKC", text):
         category = unicodedata.category(character)
         if character.isspace():
             kept.append(" ")
         elif category in ("Cc", "Cf", "Cs", "Co", "Cn"):
             if NOTE_CONTROL not in notes and character != "\u200d":
                 notes.append(NOTE_CONTROL)
-        elif category in ("So", "Sk") or 0xFE00 <= ord(character) <= 0xFE0F:
+        elif _is_emoji(character):
             if NOTE_EMOJI not in notes:
                 notes.append(NOTE_EMOJI)
         else:
@@ -130,9 +92,19 @@ def _without(text: str, notes: list[str]) -> str:
     return " ".join("".join(kept).split())
 
 
+def _is_emoji(character: str) -> bool:
+    """Tell pictographs, their skin tones and variation selectors from other symbols."""
+    code = ord(character)
+    return (
+        0xFE00 <= code <= 0xFE0F
+        or 0x1F3FB <= code <= 0x1F3FF
+        or (unicodedata.category(character) == "So" and code >= 0x2190)
+    )
+
+
 def _require_english(text: str) -> None:
     letters = [character for character in text if character.isalpha()]
-    latin = [c for c in letters if unicodedata.name(c, "").startswith(("LATIN", "FULLWIDTH LATIN"))]
+    latin = [c for c in letters if unicodedata.name(c, "").startswith("LATIN")]
     if len(latin) < 0.7 * len(letters) or _reads_foreign(text):
         raise QuestionError(ENGLISH_ONLY, ASK_IN_ENGLISH)
 
@@ -140,7 +112,8 @@ def _require_english(text: str) -> None:
 def _reads_foreign(text: str) -> bool:
     """Tell a sentence of another Latin-script language, only where that is clear."""
     words = re.findall(r"[^\W\d_]+", text.lower())
-    english = sum(word in _ENGLISH_WORDS for word in words)
+    common = frozenset(_ENGLISH.split())
+    english = sum(word in common for word in words)
     for listed in _FOREIGN_WORDS.values():
         vocabulary = frozenset(listed.split())
         foreign = sum(word in vocabulary for word in words)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import struct
 import zlib
 from io import BytesIO
@@ -94,6 +96,74 @@ def test_sixteen_bits_are_scaled_not_clipped():
     assert read.notes == (intake.NOTE_DEPTH,)
 
 
+def test_sixteen_bits_of_colour_are_noted():
+    def chunk(name: bytes, body: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(name + body))
+        return struct.pack(">I", len(body)) + name + body + check
+
+    row = b"\0" + struct.pack(">HHH", 65535, 32768, 0) * 16
+    header = struct.pack(">IIBBBBB", 16, 16, 16, 2, 0, 0, 0)
+    data = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(row * 16)) + chunk(b"IEND", b"")
+    read = read_image(b"\x89PNG\r\n\x1a\n" + data)
+    assert read.image.getpixel((3, 3)) == (255, 128, 0)
+    assert read.notes == (intake.NOTE_DEPTH,)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (np.linspace(0, 255, 1024).reshape(32, 32).astype(np.int32), 255),
+        (np.linspace(0, 65535, 1024).reshape(32, 32).astype(np.int32), 255),
+        (np.linspace(0, 1, 1024).reshape(32, 32).astype(np.float32), 255),
+    ],
+    ids=["32 bits, small values", "32 bits", "floats up to one"],
+)
+def test_wide_grey_values_keep_their_range(values, expected):
+    grey = np.asarray(read_image(save(Image.fromarray(values), "TIFF")).image)[..., 0]
+    assert grey[0, 0] == 0
+    assert grey[-1, -1] == expected
+    assert abs(int(grey[16, 0]) - 128) <= 3
+
+
+def test_a_pixel_that_is_no_number_does_not_blacken_the_rest():
+    values = np.full((32, 32), 200, dtype=np.float32)
+    values[3, 3] = np.inf
+    values[4, 4] = np.nan
+    grey = np.asarray(read_image(save(Image.fromarray(values), "TIFF")).image)[..., 0]
+    assert grey[20, 20] == 255
+
+
+def frames() -> list[Image.Image]:
+    return [gradient("P"), gradient("L").convert("P")]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        save(gradient()),
+        save(gradient(), "JPEG"),
+        save(gradient(), "WEBP"),
+        save(gradient(), "BMP"),
+        save(gradient(), "TIFF"),
+        save(gradient(), "TIFF", compression="tiff_lzw"),
+        save(frames()[0], "GIF", save_all=True, append_images=frames()[1:]),
+        save(gradient(), "PNG", save_all=True, append_images=[gradient("L").convert("RGB")]),
+    ],
+    ids=["png", "jpeg", "webp", "bmp", "tiff", "tiff-lzw", "gif", "apng"],
+)
+def test_a_cut_or_mutated_file_is_a_picture_or_one_sentence(data):
+    random = np.random.default_rng(0)
+    damaged = [data[:length] for length in range(1, len(data), max(1, len(data) // 400))]
+    for _ in range(300):
+        bytes_ = bytearray(data)
+        for place in random.integers(0, min(len(data), 400), 3):
+            bytes_[place] = int(random.integers(0, 256))
+        damaged.append(bytes(bytes_))
+    for file in damaged:
+        with contextlib.suppress(ImageError):
+            assert read_image(file).image.mode == "RGB"
+
+
 def test_palette_with_alpha_goes_on_white():
     image = Image.new("RGBA", (20, 20), (255, 0, 0, 0))
     image.paste((0, 0, 255, 255), (0, 0, 10, 20))
@@ -119,6 +189,13 @@ def test_camera_rotation_is_applied():
     assert (read.width, read.height) == (20, 30)
     assert read.image.getpixel((18, 15))[1] < 100
     assert read.notes == (intake.NOTE_TURNED,)
+
+
+def test_a_pipe_is_refused_at_once(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(ImageError, match="not a regular file"):
+        read_image_file(pipe)
 
 
 def test_hashes_tell_bytes_from_pixels():
@@ -165,6 +242,8 @@ def test_questions_that_cannot_be_answered(text, words):
         ("Where is the \u202echair\u202c?", "Where is the chair?", (NOTE_CONTROL,)),
         ("Where is the chair 🪑?", "Where is the chair ?", (NOTE_EMOJI,)),
         ("What colour is the café sign?", "What colour is the café sign?", ()),
+        ("ｗｈｅｒｅ　ｉｓ the ｃｈａｉｒ？", "where is the chair?", ()),
+        ("Is 3 < 5 ^ 2 ° ©?", "Is 3 < 5 ^ 2 ° ©?", ()),
         ("is there a die in the picture", "is there a die in the picture", ()),
     ],
 )
