@@ -30,7 +30,7 @@ from r2t2_core.engine import Engine
 from r2t2_core.gallery import load_gallery
 from r2t2_core.intake.image import read_image
 from r2t2_core.problem import build_problem, surrogate_loss
-from r2t2_core.reference.index import Retrieved, retrieve
+from r2t2_core.reference.index import Retrieved
 from r2t2_core.registry import get_strategy, strategies
 from r2t2_core.settings import Settings
 from r2t2_core.types import Neighbours, RoutingProblem, Sample, SurrogateLoss
@@ -67,23 +67,13 @@ def build(engine: Engine) -> dict[str, Work]:
     number = itertools.count()
 
     def find() -> Retrieved:
-        return retrieve(engine.reference, embedding, features, retrieval)
+        return engine.index.retrieve(embedding, features, retrieval)
 
     found = find()
-    routing = torch.tensor(engine.reference.routing_for(retrieval.policy))
-    admitted = routing[torch.tensor(engine.reference.eligible(retrieval.policy))]
     label = torch.tensor([engine.model.answers.index(case.label)])
 
     def pose() -> RoutingProblem:
-        return build_problem(
-            engine.model,
-            prepared,
-            found.neighbours,
-            found.random_neighbours,
-            engine.reference.outputs_of,
-            admitted,
-            label,
-        )
+        return build_problem(engine.model, prepared, engine.index, found, retrieval.policy, label)
 
     problem = pose()
     naive = dataclasses.replace(problem, surrogate_loss=naive_loss(engine, found.neighbours))

@@ -6,18 +6,41 @@ frozen and serialises to canonical JSON (RFC 8785) and back without loss.
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import rfc8785
-from pydantic import BaseModel, ConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    model_validator,
+)
 
-SCHEMA_VERSION = "1"
+Value = TypeVar("Value")
+
+
+def _read_only(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    return MappingProxyType(dict(values))
+
+
+Frozen = Annotated[
+    Mapping[str, Value], AfterValidator(_read_only), PlainSerializer(dict, return_type=dict)
+]
+"""Names with values, read-only."""
+
+Scalar = float | int | str | bool | None
+
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Record(BaseModel):
-    """A frozen part of a decision; unknown fields are refused."""
+    """A frozen part of a decision; unknown fields and values of another type are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
 
 class InputRecord(Record):
@@ -30,13 +53,14 @@ class InputRecord(Record):
     image_width: int
     image_height: int
     image_format: str
-    image_notes: tuple[str, ...]
-    """What intake did to the picture, as message identifiers (`Only the first frame is used.`)."""
+    notes: tuple[str, ...]
+    """What intake did to picture and question, as message identifiers."""
     preprocessing: str
     """Version of intake and of the model's processor."""
     question: str
     question_sha256: str
     label: str | None
+    """The right answer, as the model's vocabulary has it, where it was given."""
 
 
 class GateRecord(Record):
@@ -57,7 +81,7 @@ class SystemRecord(Record):
     answers: tuple[str, ...]
     """The answer vocabulary; every probability vector follows its order."""
     code_version: str
-    library_versions: dict[str, str]
+    library_versions: Frozen[str]
     device: str
     dtype: str
     threads: int
@@ -77,9 +101,14 @@ class ReferenceRecord(Record):
     eligible: int
     """How many samples the policy admits."""
     retrieval: Literal["knn", "ball"]
-    n_neighbours: int
+    n_neighbours: int | None
+    """The k of kNN; `None` for a ball."""
     radius: float | None
     """Least cosine similarity of the ball; `None` for kNN."""
+    truncated: bool
+    """The ball held more samples than are used at most; the nearest were taken."""
+    duplicate_threshold: float
+    """Samples more similar than this in text and picture were left out."""
     kernel: str
     bandwidth: float
     """The bandwidth that the rule gave for this query, in cosine distance."""
@@ -101,7 +130,7 @@ class NeighbourRecord(Record):
     image_similarity: float
     distance: float
     """1 − similarity: what the kernel sees."""
-    kernel_weight: float
+    kernel_weight: Share
     routing: tuple[float, ...]
     """The routing that the policy in force offers (dense)."""
     router_routing: tuple[float, ...]
@@ -114,7 +143,7 @@ class AnswerRecord(Record):
     """An answer and the routing that gave it."""
 
     answer: str
-    probability: float
+    probability: Share
     probabilities: tuple[float, ...]
     routing: tuple[float, ...]
     """Dense routing weights."""
@@ -136,7 +165,7 @@ class StepRecord(Record):
     distance: float
     """Euclidean distance from the router's own routing."""
     answer: str
-    probability: float
+    probability: Share
     probabilities: tuple[float, ...]
 
 
@@ -144,8 +173,8 @@ class TrajectoryRecord(Record):
     """How the routing moved under one strategy."""
 
     strategy: str
-    parameters: dict[str, float | int | str | bool | None]
-    steps: tuple[StepRecord, ...]
+    parameters: Frozen[Scalar]
+    steps: Annotated[tuple[StepRecord, ...], Field(min_length=1)]
     """Step 0 is the router's own routing."""
     stop_reason: str
     flipped: bool
@@ -177,6 +206,9 @@ class Timing(Record):
     """Wall-clock time of one stage."""
 
     stage: str
+    """Message identifier."""
+    strategy: str | None = None
+    """The strategy that it was spent on, in the stage of re-routing."""
     milliseconds: float
 
 
@@ -199,6 +231,23 @@ class Decision(Record):
     final: AnswerRecord
     """The answer after: the strategy's where the gate allows it, else the router's own."""
     timings: tuple[Timing, ...]
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Self:
+        """Refuse vectors that do not fit the model's experts and answers."""
+        experts = sum(len(gate.experts) for gate in self.system.gates)
+        steps = [step for record in self.trajectories for step in record.steps]
+        points: tuple[AnswerRecord | StepRecord, ...] = (self.base, self.final, *steps)
+        for point in points:
+            if not len(point.routing) == len(point.routing_top_k) == experts:
+                raise ValueError(f"a routing vector does not have {experts} weights")
+            if len(point.probabilities) != len(self.system.answers):
+                raise ValueError(f"there are not {len(self.system.answers)} probabilities")
+            if point.answer not in self.system.answers:
+                raise ValueError(f"{point.answer!r} is not in the answer vocabulary")
+        if any(len(neighbour.routing) != experts for neighbour in self.neighbours):
+            raise ValueError(f"a neighbour's routing does not have {experts} weights")
+        return self
 
     def trajectory(self, strategy: str) -> TrajectoryRecord:
         """Return the trajectory of one strategy; KeyError when it was not run."""

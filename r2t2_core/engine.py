@@ -23,9 +23,9 @@ from r2t2_core.embedding.minilm import MiniLMEmbedder
 from r2t2_core.errors import Cancelled, ModelError, ParameterError
 from r2t2_core.gate import judge
 from r2t2_core.i18n import N_
-from r2t2_core.intake.image import read_image
-from r2t2_core.intake.question import read_question
-from r2t2_core.models.base import ModelAdapter, Prepared
+from r2t2_core.intake.image import IntakeImage, read_image
+from r2t2_core.intake.question import IntakeQuestion, read_question
+from r2t2_core.models.base import ModelAdapter
 from r2t2_core.models.scene_moe import SceneMoeAdapter
 from r2t2_core.problem import build_problem
 from r2t2_core.recording import (
@@ -36,13 +36,13 @@ from r2t2_core.recording import (
     record_system,
     record_trajectory,
 )
-from r2t2_core.reference.index import RetrievalParams, Retrieved, image_distance, retrieve
+from r2t2_core.reference.index import ReferenceIndex, RetrievalParams
 from r2t2_core.reference.store import ReferenceSet
 from r2t2_core.registry import get_strategy, parse_params, strategies
 from r2t2_core.routing import check_routing
 from r2t2_core.settings import Settings
 from r2t2_core.strategies.base import Params
-from r2t2_core.types import RoutingProblem, Sample
+from r2t2_core.types import Sample
 
 STAGE_READ = N_("Reading picture and question")
 STAGE_EMBED = N_("Embedding the question")
@@ -50,6 +50,9 @@ STAGE_MODEL = N_("Running the frozen model")
 STAGE_RETRIEVE = N_("Finding neighbours in the reference set")
 STAGE_REROUTE = N_("Re-routing")
 STAGE_VERIFY = N_("Checking that the model is unchanged")
+
+PATIENCE = 0.05
+"""Seconds between two looks at whether a call that waits for its turn was cancelled."""
 
 Progress = Callable[[str, float], None]
 
@@ -79,6 +82,7 @@ class Engine:
         self.model = model
         self.embedder = embedder
         self.reference = reference
+        self.index = ReferenceIndex(reference)
         self.defaults = defaults
         self.preprocessing = preprocessing
         self.model_fingerprint = model.fingerprint()
@@ -173,54 +177,62 @@ class Engine:
         ModelError
             The model's weights are not what they were.
         """
+        run = _Run(progress, cancelled)
+        strategy = strategy or self.default_strategy
+        label_index = self._label_index(label)
+        names = self._names(strategies, strategy, label_index is not None)
+        values = self._values(parameters or {}, names)
+        with run.stage(STAGE_READ, 0.0):
+            picture, asked = read_image(image_bytes), read_question(question)
         # One inference at a time: the model, torch's threads and the index are shared.
-        with self._lock:
-            run = _Run(progress, cancelled)
+        with run.turn(self._lock):
             return self._answer(
                 run,
-                image_bytes,
-                question,
+                picture,
+                asked,
                 retrieval or self.default_retrieval,
-                parameters or {},
-                strategies,
-                strategy or self.default_strategy,
-                label,
+                {name: values[name] for name in names},
+                strategy,
+                label_index,
             )
 
     def _answer(
         self,
         run: _Run,
-        image_bytes: bytes,
-        question: str,
+        picture: IntakeImage,
+        asked: IntakeQuestion,
         retrieval: RetrievalParams,
         parameters: Mapping[str, Params],
-        chosen: Sequence[str] | None,
         strategy: str,
-        label: str | None,
+        label_index: int | None,
     ) -> Decision:
-        label_index = self._label_index(label)
-        names = self._names(chosen, strategy, label_index is not None)
-        with run.stage(STAGE_READ, 0.0):
-            picture, asked = read_image(image_bytes), read_question(question)
         with run.stage(STAGE_EMBED, 0.1):
             embedding = self.embedder.embed([asked.text])
         with run.stage(STAGE_MODEL, 0.25):
             prepared = self.model.prepare([Sample(picture.image, asked.text)])
             check_routing(prepared.routing, self.model.routing_spec)
+            base = record_answer(self.model, self.model.answer(prepared)[0], prepared.routing[0])
         with run.stage(STAGE_RETRIEVE, 0.4):
             features = prepared.image_features.cpu().numpy()
             key = f"{picture.pixels_sha256} {asked.text}"
-            found = retrieve(self.reference, embedding, features, retrieval, [key])
+            found = self.index.retrieve(embedding, features, retrieval, [key])
             verdict = judge(
                 float(found.similarity_best[0]),
-                float(image_distance(self.reference, features)[0]),
+                float(self.index.picture_distance(features)[0]),
                 self.defaults.thresholds,
             )
-        problem = self._problem(prepared, found, retrieval, label_index, run.cancelled)
+            problem = build_problem(
+                self.model,
+                prepared,
+                self.index,
+                found,
+                retrieval.policy,
+                None if label_index is None else torch.tensor([label_index]),
+                run.cancelled,
+            )
         records = []
-        for number, name in enumerate(names):
-            with run.stage(STAGE_REROUTE, 0.5 + 0.4 * number / len(names), name):
-                values = parameters.get(name) or self.default_parameters(name)
+        for number, (name, values) in enumerate(parameters.items()):
+            with run.stage(STAGE_REROUTE, 0.5 + 0.4 * number / len(parameters), name):
                 trajectory = get_strategy(name).reroute(problem, values)
                 records.append(record_trajectory(self.model, prepared, name, values, trajectory))
         with run.stage(STAGE_VERIFY, 0.95):
@@ -230,7 +242,6 @@ class Engine:
                     N_("The model's weights changed while the program was running."),
                     N_("Do not use this answer. Restart the program."),
                 )
-        base = record_answer(self.model, self.model.answer(prepared)[0], prepared.routing[0])
         last = next(record for record in records if record.strategy == strategy).last
         moved = AnswerRecord(
             answer=last.answer,
@@ -243,7 +254,12 @@ class Engine:
             schema_version="1",
             id=uuid.uuid4().hex,
             started_at=run.started.isoformat(),
-            input=record_input(picture, asked, label, self.preprocessing),
+            input=record_input(
+                picture,
+                asked,
+                None if label_index is None else self.model.answers[label_index],
+                self.preprocessing,
+            ),
             system=record_system(self.model, self.model_fingerprint, after, retrieval.seed),
             reference=record_reference(self.reference, self.embedder, retrieval, found),
             neighbours=record_neighbours(self.reference, found),
@@ -283,28 +299,20 @@ class Engine:
                     N_("Give the label, or choose another strategy."),
                     strategy=name,
                 )
-        return names if strategy in names else [*names, strategy]
+        return list(dict.fromkeys((*names, strategy)))
 
-    def _problem(
-        self,
-        prepared: Prepared,
-        found: Retrieved,
-        retrieval: RetrievalParams,
-        label: int | None,
-        cancelled: Callable[[], bool],
-    ) -> RoutingProblem:
-        routing = torch.tensor(self.reference.routing_for(retrieval.policy))
-        admitted = routing[torch.tensor(self.reference.eligible(retrieval.policy))]
-        return build_problem(
-            self.model,
-            prepared,
-            found.neighbours,
-            found.random_neighbours,
-            self.reference.outputs_of,
-            admitted,
-            None if label is None else torch.tensor([label]),
-            cancelled,
-        )
+    def _values(self, given: Mapping[str, Params], names: Sequence[str]) -> dict[str, Params]:
+        """Return the parameters of every strategy that is to run."""
+        for name, params in given.items():
+            if not isinstance(params, wanted := get_strategy(name).params):
+                raise ParameterError(
+                    N_("The parameters of {strategy} are {wanted}, not {got}."),
+                    N_("Build them with `parse_params`."),
+                    strategy=name,
+                    wanted=wanted.__name__,
+                    got=type(params).__name__,
+                )
+        return {name: given.get(name) or self.default_parameters(name) for name in names}
 
 
 class _Run:
@@ -316,14 +324,28 @@ class _Run:
         self.cancelled = cancelled or (lambda: False)
         self._progress = progress or (lambda stage, share: None)
 
-    @contextmanager
-    def stage(self, name: str, share: float, detail: str = "") -> Iterator[None]:
-        """Time a stage; refuse to begin it when the person has cancelled."""
+    def check(self) -> None:
+        """Raise Cancelled where the person has cancelled."""
         if self.cancelled():
             raise Cancelled(N_("Cancelled."), N_("Nothing was changed."))
+
+    @contextmanager
+    def turn(self, lock: Lock) -> Iterator[None]:
+        """Hold a lock; a cancel is heard while waiting for it."""
+        self.check()
+        while not lock.acquire(timeout=PATIENCE):
+            self.check()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def stage(self, name: str, share: float, strategy: str | None = None) -> Iterator[None]:
+        """Time a stage; refuse to begin it when the person has cancelled."""
+        self.check()
         self._progress(name, share)
         began = time.perf_counter()
         yield
         elapsed = (time.perf_counter() - began) * 1000
-        label = f"{name}: {detail}" if detail else name
-        self.timings.append(Timing(stage=label, milliseconds=elapsed))
+        self.timings.append(Timing(stage=name, strategy=strategy, milliseconds=elapsed))

@@ -41,11 +41,6 @@ def set_language(code: str) -> None:
     _active.set(code)
 
 
-def current_language() -> str:
-    """Return the code of the active language."""
-    return _active.get()
-
-
 def negotiate(preferred: str | None) -> str:
     """Choose a language for a browser's locale or Accept-Language header; English otherwise."""
     wanted = [part.split(";")[0].strip().replace("-", "_") for part in (preferred or "").split(",")]

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 
 from r2t2_core.models.base import ModelAdapter, Prepared
+from r2t2_core.reference.index import ReferenceIndex, Retrieved
 from r2t2_core.types import Neighbours, RoutingProblem, SurrogateLoss, Tensor
 
 
@@ -53,10 +54,9 @@ def own_loss(model: ModelAdapter, prepared: Prepared, labels: Tensor) -> Surroga
 def build_problem(
     model: ModelAdapter,
     prepared: Prepared,
-    neighbours: Neighbours,
-    random_neighbours: Neighbours,
-    reference_outputs: Callable[[Tensor], Tensor],
-    reference_routing: Tensor,
+    index: ReferenceIndex,
+    found: Retrieved,
+    policy: str,
     labels: Tensor | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> RoutingProblem:
@@ -67,20 +67,21 @@ def build_problem(
     model : ModelAdapter
     prepared : Prepared
         B queries.
-    neighbours, random_neighbours : Neighbours
-        Retrieved, and drawn at random (the control).
-    reference_outputs : callable
-        Rows of the reference set (any shape) → stored expert outputs (…, E, D).
-    reference_routing : Tensor (N, E)
-        Routings of all samples that the policy admits.
+    index : ReferenceIndex
+    found : Retrieved
+        What the index found for the queries under the policy.
+    policy : str
+        Reference policy.
     labels : Tensor (B,), int64, or None
+        For the oracle alone.
     cancelled : callable
     """
     device = prepared.routing.device
-    neighbours, random_neighbours = neighbours.to(device), random_neighbours.to(device)
+    neighbours = found.neighbours.to(device)
+    random_neighbours = found.random_neighbours.to(device)
 
     def outputs(chosen: Neighbours) -> Tensor:
-        return reference_outputs(chosen.index.clamp(min=0).cpu()).to(device)
+        return index.reference.outputs_of(chosen.index.clamp(min=0).cpu()).to(device)
 
     return RoutingProblem(
         spec=model.routing_spec,
@@ -89,7 +90,8 @@ def build_problem(
         surrogate_loss=surrogate_loss(model, outputs(neighbours), neighbours),
         random_neighbours=random_neighbours,
         random_surrogate_loss=surrogate_loss(model, outputs(random_neighbours), random_neighbours),
-        reference_routing=reference_routing.to(device),
+        reference_routing=index.admitted_routing(policy).to(device),
+        reference_excluded=torch.from_numpy(found.duplicates).to(device),
         own_loss=None if labels is None else own_loss(model, prepared, labels.to(device)),
         cancelled=cancelled,
     )

@@ -43,18 +43,18 @@ LIBRARIES = ("torch", "transformers", "faiss-cpu", "numpy", "pillow")
 def record_input(
     picture: IntakeImage, asked: IntakeQuestion, label: str | None, preprocessing: str
 ) -> InputRecord:
-    """Record what was asked, by hashes, and how it was read."""
+    """Record what was asked, by hashes, and how it was read; `label` is an answer of the model."""
     return InputRecord(
         image_sha256=picture.raw_sha256,
         pixels_sha256=picture.pixels_sha256,
         image_width=picture.width,
         image_height=picture.height,
         image_format=picture.format,
-        image_notes=(*picture.notes, *asked.notes),
+        notes=(*picture.notes, *asked.notes),
         preprocessing=f"{INTAKE_VERSION}+{preprocessing}",
         question=asked.text,
         question_sha256=hashlib.sha256(asked.text.encode()).hexdigest(),
-        label=label or None,
+        label=label,
     )
 
 
@@ -95,8 +95,10 @@ def record_reference(
         size=manifest.size,
         eligible=int(np.count_nonzero(reference.eligible(retrieval.policy))),
         retrieval=retrieval.mode,
-        n_neighbours=retrieval.n_neighbours,
+        n_neighbours=retrieval.n_neighbours if retrieval.mode == "knn" else None,
         radius=retrieval.radius if retrieval.mode == "ball" else None,
+        truncated=bool(found.truncated[0]),
+        duplicate_threshold=retrieval.duplicate_threshold,
         kernel=retrieval.kernel,
         bandwidth=float(found.bandwidth[0]),
         bandwidth_rule=retrieval.bandwidth_rule,
@@ -106,7 +108,7 @@ def record_reference(
 
 def record_neighbours(reference: ReferenceSet, found: Retrieved) -> tuple[NeighbourRecord, ...]:
     """Record the neighbours of the first query, nearest first."""
-    own = reference.routing_for("correct_only")
+    own = reference.router_routing
     records = []
     for place, row in enumerate(found.neighbours.index[0].tolist()):
         if row < 0:

@@ -1,7 +1,7 @@
 """The door through which strategies enter, ours and others' alike.
 
-A third party registers with `@register(...)` in a module that it names under the
-entry-point group `r2t2.strategies`.
+Ours are all modules of `r2t2_core.strategies`. A third party registers with
+`@register(...)` in a module that it names under the entry-point group `r2t2.strategies`.
 """
 
 from __future__ import annotations
@@ -9,27 +9,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib import import_module, metadata
+from pkgutil import iter_modules
 from typing import Any
 
-from pydantic import ValidationError
-
+from r2t2_core import strategies as built_in
 from r2t2_core.errors import ParameterError
 from r2t2_core.i18n import N_
+from r2t2_core.parameters import parse
 from r2t2_core.strategies.base import Params, Strategy
 from r2t2_core.types import RoutingProblem, Trajectory
 
 ENTRY_POINTS = "r2t2.strategies"
-
-BUILT_IN = {
-    "base": "base_router",
-    "ngd": "ngd",
-    "kernel_regression": "kernel_regression",
-    "mode_finding": "mode_finding",
-    "oracle": "oracle",
-    "uniform": "uniform",
-    "random_neighbours": "random_neighbours",
-}
-"""Registered name → module, in the order in which people see them."""
 
 _registered: dict[str, Strategy] = {}
 
@@ -42,10 +32,18 @@ def register(
     title: str,
     summary: str,
     params: type[Params],
+    order: int = 100,
     needs_label: bool = False,
     is_control: bool = False,
 ) -> Callable[[Reroute], Reroute]:
     """Register a function `(problem, params) → Trajectory` as a strategy.
+
+    Parameters
+    ----------
+    name, title, summary, params, needs_label, is_control
+        As in `Strategy`.
+    order : int
+        Its place where people see all strategies; others' come after ours.
 
     Raises
     ------
@@ -60,7 +58,9 @@ def register(
                 N_("Choose another name."),
                 name=name,
             )
-        _registered[name] = Strategy(name, title, summary, params, reroute, needs_label, is_control)
+        _registered[name] = Strategy(
+            name, title, summary, params, reroute, order, needs_label, is_control
+        )
         return reroute
 
     return enter
@@ -68,16 +68,31 @@ def register(
 
 @lru_cache(maxsize=1)
 def _load_all() -> None:
-    for module in BUILT_IN.values():
-        import_module(f"r2t2_core.strategies.{module}")
+    for module in iter_modules(built_in.__path__):
+        import_module(f"{built_in.__name__}.{module.name}")
     for entry in metadata.entry_points(group=ENTRY_POINTS):
-        entry.load()
+        try:
+            entry.load()
+        except Exception as error:  # A stranger's code: whatever it does, say whose it was.
+            raise ParameterError(
+                N_("The strategy {name} of the package {package} cannot be loaded: {reason}."),
+                N_("Update or remove the package."),
+                name=entry.name,
+                package=entry.dist.name if entry.dist else entry.value,
+                reason=repr(error),
+            ) from error
 
 
 def strategies() -> Mapping[str, Strategy]:
-    """Return all registered strategies by name: ours first, then others' as they entered."""
+    """Return all registered strategies by name: ours first, then others' as they entered.
+
+    Raises
+    ------
+    ParameterError
+        An installed package offers a strategy that cannot be loaded.
+    """
     _load_all()
-    return {name: _registered[name] for name in (*BUILT_IN, *_registered)}
+    return {entry.name: entry for entry in sorted(_registered.values(), key=lambda e: e.order)}
 
 
 def get_strategy(name: str) -> Strategy:
@@ -107,20 +122,4 @@ def parse_params(strategy: Strategy, values: Mapping[str, object]) -> Params:
     ParameterError
         A parameter is unknown or out of its bounds; the message names it.
     """
-    try:
-        return strategy.params.model_validate(dict(values))
-    except ValidationError as error:
-        raise parameter_error(error, strategy.name) from error
-
-
-def parameter_error(error: ValidationError, owner: str) -> ParameterError:
-    """Turn the first complaint of pydantic into a sentence that names owner, field and value."""
-    first = error.errors()[0]
-    return ParameterError(
-        N_("The parameter {name} of {owner} cannot be {value}: {reason}."),
-        N_("See its bounds with `r2t2 strategies`."),
-        name=".".join(str(part) for part in first["loc"]) or "?",
-        owner=owner,
-        value=repr(first["input"]),
-        reason=first["msg"],
-    )
+    return parse(strategy.params, values, strategy.name)

@@ -83,6 +83,12 @@ def uniform_routing(like: Tensor, spec: RoutingSpec) -> Tensor:
     return result
 
 
+def along_simplices(direction: Tensor, spec: RoutingSpec) -> Tensor:
+    """Return the part of a direction (..., E) that keeps every block's sum: its tangent part."""
+    parts = [direction[..., block] for block in spec.blocks]
+    return torch.cat([part - part.mean(-1, keepdim=True) for part in parts], -1)
+
+
 def entropy_bits(routing: Tensor, spec: RoutingSpec) -> Tensor:
     """Return the Shannon entropy in bits, summed over gates: (..., E) → (...)."""
     total = torch.zeros_like(routing[..., 0])

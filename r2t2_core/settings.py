@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from r2t2_core.errors import ParameterError
 from r2t2_core.i18n import N_
+from r2t2_core.parameters import complaint
+
+CORRECT_IT = N_("Correct the environment variable or leave it out.")
 
 SAMPLE_DATA = Path(__file__).resolve().parents[1] / "sample_data"
 
@@ -55,13 +58,7 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(given)
         except ValidationError as error:
-            first = error.errors()[0]
-            raise ParameterError(
-                N_("The environment variable R2T2_{name} cannot be used: {reason}."),
-                N_("Correct it or leave it out."),
-                name=str(first["loc"][0]).upper(),
-                reason=first["msg"],
-            ) from error
+            raise complaint(error, "R2T2_*", CORRECT_IT) from error
 
     @property
     def model_dir(self) -> Path:
@@ -84,9 +81,25 @@ class Settings(BaseModel):
         return self.sample_data / "defaults.json"
 
     def resolve_device(self) -> str:
-        """Return the device in words of torch; `auto` takes the best there is."""
-        if self.device != "auto":
-            return self.device
-        if torch.cuda.is_available():
-            return "cuda"
-        return "mps" if torch.backends.mps.is_available() else "cpu"
+        """Return the device in words of torch; `auto` takes the best there is.
+
+        Raises
+        ------
+        ParameterError
+            The device that was asked for is not there.
+        """
+        there = {
+            "cuda": torch.cuda.is_available(),
+            "mps": torch.backends.mps.is_available(),
+            "cpu": True,
+        }
+        if self.device == "auto":
+            return next(name for name, is_there in there.items() if is_there)
+        if not there[self.device]:
+            raise ParameterError(
+                N_("R2T2_DEVICE asks for {device}, which this machine does not have."),
+                N_("Use one of: {there}."),
+                device=self.device,
+                there=", ".join(["auto", *(name for name, is_there in there.items() if is_there)]),
+            )
+        return self.device

@@ -25,7 +25,8 @@ class GateSpec:
     experts : tuple of str
         Names of its experts, in the order of the routing vector.
     top_k : int or None
-        How many experts the gate uses; `None` for a dense gate.
+        How many experts the gate uses (more only where experts tie for the last place); `None`
+        for a dense gate.
     """
 
     name: str
@@ -126,6 +127,8 @@ class RoutingProblem:
         The surrogate loss over the random neighbours.
     reference_routing : Tensor (N, E)
         Routings of all reference samples that the policy admits, for routing-space methods.
+    reference_excluded : Tensor (B, L), int64
+        Rows of `reference_routing` that are near-duplicates of a query; -1 where padded.
     own_loss : callable or None
         Loss of the query under its own label (oracle only); `None` where no label is known.
     cancelled : callable
@@ -139,6 +142,7 @@ class RoutingProblem:
     random_neighbours: Neighbours
     random_surrogate_loss: SurrogateLoss
     reference_routing: Tensor
+    reference_excluded: Tensor
     own_loss: SurrogateLoss | None = None
     cancelled: Callable[[], bool] = lambda: False
 
@@ -157,8 +161,8 @@ class Trajectory:
     step_size : Tensor (S + 1, B)
         Step size (λ, or 1 − α) that led to this point; 0 at step 0.
     gradient_norm : Tensor (S + 1, B)
-        Euclidean norm of the gradient with respect to the routing weights at this point; NaN where
-        the strategy uses none.
+        Euclidean norm of the gradient with respect to the routing weights at this point, of its
+        part along the simplices (the rest moves nothing); NaN where the strategy uses none.
     stop_reason : tuple of str, length B
         `max_steps`, `converged` or `single_step`.
     """

@@ -60,5 +60,6 @@ def make_problem(
         random,
         loss_over(random),
         random_routing(spec, 40, generator),
+        torch.full((batch, 1), -1),
         loss_over(some_neighbours()) if label else None,
     )

@@ -24,14 +24,13 @@ from r2t2_core.models.scene_moe import SceneMoeAdapter
 from r2t2_core.reference.store import Manifest, write_reference_set
 from r2t2_core.scenes.questions import FAMILIES, Question, ask
 from r2t2_core.scenes.render import render
-from r2t2_core.scenes.world import PLAIN_BACKGROUNDS
+from r2t2_core.scenes.world import Light
 from r2t2_core.settings import Settings
 from r2t2_core.strategies.descent import DescentParams, descend
 from r2t2_core.types import Neighbours, RoutingProblem, Sample
 from tools.scene_data import SPLITS, draw_scene
 
 PICTURE = 192
-QUESTIONS = 2
 BATCH = 256
 
 
@@ -40,22 +39,22 @@ def draw(images: Path) -> tuple[list[Sample], list[Question], list[tuple[str, st
     split = SPLITS["reference"]
     samples, questions, files = [], [], []
     images.mkdir(parents=True)
-    for number in range(split.scenes // QUESTIONS):
+    for number in range(split.scenes):
         scene, rng = draw_scene(split, number)
         name = f"{number:05d}.jpg"
         render(scene, PICTURE).save(images / name, quality=88)
         with Image.open(images / name) as stored:
             picture = stored.convert("RGB")
-        plain = scene.background in PLAIN_BACKGROUNDS and scene.light.brightness == 1
+        style = "plain" if scene.light == Light() else "varied"
         asked = 0
-        while asked < QUESTIONS:
+        while asked < split.questions:
             family = rng.choices(FAMILIES, split.weights)[0]
             question = ask(rng, scene, family, rng.choice(split.phrasings))
             if question is None or (asked and question.text == questions[-1].text):
                 continue
             samples.append(Sample(picture, question.text))
             questions.append(question)
-            files.append((f"images/{name}", "plain" if plain else "varied"))
+            files.append((f"images/{name}", style))
             asked += 1
     return samples, questions, files
 
@@ -81,7 +80,15 @@ def refine(model: SceneMoeAdapter, prepared: Prepared, labels: torch.Tensor) -> 
     nobody = torch.zeros(len(labels), 0)
     none = Neighbours(nobody.long(), nobody, nobody, nobody[..., None], nobody.long())
     problem = RoutingProblem(
-        model.routing_spec, prepared.routing, none, loss, none, loss, prepared.routing, loss
+        spec=model.routing_spec,
+        routing=prepared.routing,
+        neighbours=none,
+        surrogate_loss=loss,
+        random_neighbours=none,
+        random_surrogate_loss=loss,
+        reference_routing=prepared.routing,
+        reference_excluded=nobody.long(),
+        own_loss=loss,
     )
     return descend(problem, loss, DescentParams()).routing[-1]
 
@@ -97,8 +104,7 @@ def main(out: Path | None = None) -> None:
     samples, questions, files = draw(root / "images")
     prepared = prepare_all(model, samples)
     labels = torch.tensor([model.answers.index(question.answer) for question in questions])
-    probabilities = model.answer(prepared)
-    answers = probabilities.argmax(1)
+    answers = model.answer(prepared).argmax(1)
     refined = refine(model, prepared, labels)
     refined_answers = model.answer(prepared, refined).argmax(1)
     features = prepared.image_features.numpy()
@@ -108,7 +114,6 @@ def main(out: Path | None = None) -> None:
             "question": [question.text for question in questions],
             "label": [question.answer for question in questions],
             "model_answer": [model.answers[int(answer)] for answer in answers],
-            "model_probability": probabilities.max(1).values.tolist(),
             "is_correct": (answers == labels).numpy(),
             "refined_correct": (refined_answers == labels).numpy(),
             "family": [question.family for question in questions],

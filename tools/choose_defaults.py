@@ -1,15 +1,17 @@
-"""Choose strategy, retrieval and thresholds on the validation split (`sample_data/defaults.json`).
+"""Choose strategy, retrieval and thresholds on the validation split.
 
     python -m tools.choose_defaults
 
-Rule: the paper's reference policy (`correct_only`) and the others are all tried; the
-strategy, policy and k with the highest validation accuracy win, ties go to the one that
-breaks fewer answers. The test suites are never read here.
+Writes the choice (`sample_data/defaults.json`) and all that was tried
+(`sample_data/validation.json`). Rule: the paper's reference policy (`correct_only`) and the
+others are all tried; the strategy, policy and k with the highest validation accuracy win, ties go
+to the one that breaks fewer answers. The test suites are never read here.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +25,11 @@ from r2t2_core.evaluation.statistics import Outcome, compare
 from r2t2_core.evaluation.suite import Suite, run_suite
 from r2t2_core.gate import GateThresholds
 from r2t2_core.models.scene_moe import SceneMoeAdapter
-from r2t2_core.reference.index import RetrievalParams, image_distance
+from r2t2_core.reference.index import ReferenceIndex, RetrievalParams
 from r2t2_core.reference.store import POLICIES, ReferenceSet
 from r2t2_core.registry import get_strategy, parse_params
 from r2t2_core.settings import Settings
-from tools.out_of_world import QUESTIONS
+from tools.reach_inputs import PARAPHRASES, UNKNOWN, UNRELATED
 from tools.scene_data import SPLITS
 from tools.suites import build_suite
 
@@ -43,27 +45,42 @@ CANDIDATES: dict[str, tuple[str, dict[str, float | int | str]]] = {
 
 NEIGHBOURS = (3, 5, 10, 20)
 
+PICTURES_WITHIN = 0.995
+"""Share of the validation split's pictures that the bound admits."""
 
-def thresholds(reference: ReferenceSet, suite: Suite, embedder: MiniLMEmbedder) -> GateThresholds:
-    """Put the bounds of reach between validation queries and what is not of this world.
 
-    Validation questions share wordings with the reference set; a user's do not. So the nearest
-    reference question counts only where it is not nearly the same (similarity 0.95 or less).
+def text_bound(index: ReferenceIndex, embedder: MiniLMEmbedder) -> float:
+    """Return the similarity that best parts paraphrases from questions of another world.
+
+    Of the bounds with the highest balanced accuracy, the middle one.
     """
-    questions = np.unique(reference.embeddings, axis=0).T
-    similarity = suite.embeddings @ questions
-    other_words = np.where(similarity <= 0.95, similarity, -1).max(1)
-    unrelated = (embedder.embed(list(QUESTIONS)) @ questions).max(1)
-    far = image_distance(reference, suite.prepared.image_features.numpy())
-    between = (np.quantile(other_words, 0.01) + np.quantile(unrelated, 0.95)) / 2
+    inside = similarity(index, embedder, PARAPHRASES[::2])
+    outside = similarity(index, embedder, (*UNRELATED, *UNKNOWN)[::2])
+    candidates = np.arange(0, 1, 0.005)
+    balanced = [(inside >= bound).mean() + (outside < bound).mean() for bound in candidates]
+    best = candidates[np.isclose(balanced, max(balanced))]
+    return round(float(np.median(best)), 3)
+
+
+def similarity(
+    index: ReferenceIndex, embedder: MiniLMEmbedder, questions: Sequence[str]
+) -> np.ndarray:
+    """Return the similarity of the nearest reference question to each of some questions."""
+    nearest: np.ndarray = (embedder.embed(list(questions)) @ index.reference.embeddings.T).max(1)
+    return nearest
+
+
+def thresholds(index: ReferenceIndex, suite: Suite, embedder: MiniLMEmbedder) -> GateThresholds:
+    """Choose the bounds of reach, on validation and on questions written by hand."""
+    far = index.picture_distance(suite.prepared.image_features.numpy())
+    written = len(PARAPHRASES[::2]), len((*UNRELATED, *UNKNOWN)[::2])
     return GateThresholds(
-        text_similarity=round(float(between), 3),
-        image_distance=round(float(np.quantile(far, 0.99)) * 1.25, 3),
+        text_similarity=text_bound(index, embedder),
+        image_distance=round(float(np.quantile(far, PICTURES_WITHIN)), 3),
         source=(
-            f"validation split ({len(suite)} questions) and {len(QUESTIONS)} unrelated questions: "
-            "text midway between the 1st percentile of the nearest differently worded reference "
-            "question and the 95th percentile of the unrelated ones; picture a quarter above the "
-            "99th percentile of validation"
+            f"question: the bound that best parts {written[0]} paraphrases from {written[1]} "
+            f"questions of another world; picture: the {PICTURES_WITHIN:.1%} quantile of the "
+            f"validation split ({len(suite)} questions)"
         ),
     )
 
@@ -73,6 +90,7 @@ def main(work: Path = Path("build/training")) -> None:
     settings = Settings()
     model, embedder = SceneMoeAdapter.load(settings.model_dir), MiniLMEmbedder()
     reference = ReferenceSet.load(settings.reference_dir, model_fingerprint=model.fingerprint())
+    index = ReferenceIndex(reference)
     suite = build_suite(SPLITS["validation"], model, embedder, work)
     results: list[tuple[str, RetrievalParams, Outcome]] = []
     for policy in POLICIES:
@@ -80,7 +98,7 @@ def main(work: Path = Path("build/training")) -> None:
             retrieval = RetrievalParams.parse({"policy": policy, "n_neighbours": count})
             for label, (strategy, values) in CANDIDATES.items():
                 params = parse_params(get_strategy(strategy), values)
-                right = run_suite(model, reference, suite, retrieval, {strategy: params})
+                right = run_suite(model, index, suite, retrieval, {strategy: params})
                 results.append((label, retrieval, compare(right["base"], right[strategy])))
     results.sort(key=lambda entry: (-entry[2].right, entry[2].broken))
     best_label, best_retrieval, best = results[0]
@@ -91,11 +109,13 @@ def main(work: Path = Path("build/training")) -> None:
             if CANDIDATES[name][0] == strategy and retrieval == best_retrieval
         )  # fmt: skip
         chosen[strategy] = dict(CANDIDATES[label][1])
+    # The control descends as the descent does that it is compared with.
+    chosen["random_neighbours"] = dict(chosen["ngd"])
     defaults = Defaults(
         strategy=CANDIDATES[best_label][0],
         retrieval=best_retrieval,
         parameters=chosen,
-        thresholds=thresholds(reference, suite, embedder),
+        thresholds=thresholds(index, suite, embedder),
         chosen_on=(
             f"validation split, {best.cases} questions: highest accuracy of {len(results)} "
             f"candidates ({best.accuracy:.1%}), then fewest broken answers"
@@ -105,6 +125,19 @@ def main(work: Path = Path("build/training")) -> None:
         json.dumps(defaults.model_dump(mode="json"), indent=1, ensure_ascii=False) + "\n",
         encoding="utf-8",
     )
+    tried = [
+        {
+            "candidate": label,
+            "policy": retrieval.policy,
+            "n_neighbours": retrieval.n_neighbours,
+            "accuracy": round(outcome.accuracy, 4),
+            "fixed": outcome.fixed,
+            "broken": outcome.broken,
+        }
+        for label, retrieval, outcome in results
+    ]
+    path = settings.sample_data / "validation.json"
+    path.write_text(json.dumps(tried, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     table = Table("candidate", "policy", "k", "accuracy", "fixed", "broken")
     for label, retrieval, outcome in results[:12]:
         row = (outcome.accuracy, outcome.fixed, outcome.broken)

@@ -1,4 +1,4 @@
-"""Measure all strategies on the test suites; write `sample_data/evaluation.json` and the tables of
+"""Measure all strategies on the test suites, write `sample_data/evaluation.json`, and print it into
 the model card.
 
     python -m tools.evaluate
@@ -7,136 +7,174 @@ the model card.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
 import typer
+from PIL import Image
 
 from r2t2_core.defaults import Defaults
 from r2t2_core.embedding.minilm import MiniLMEmbedder
-from r2t2_core.evaluation.statistics import Outcome, compare
-from r2t2_core.evaluation.suite import Suite, neighbour_vote_right, own_expert_right, run_suite
+from r2t2_core.engine import Engine
+from r2t2_core.evaluation.statistics import compare
+from r2t2_core.evaluation.suite import (
+    Suite,
+    find,
+    neighbour_vote_right,
+    own_expert_right,
+    run_suite,
+)
 from r2t2_core.models.scene_moe import OWNERS, SceneMoeAdapter
-from r2t2_core.reference.index import RetrievalParams
-from r2t2_core.reference.store import POLICIES, ReferenceSet
-from r2t2_core.registry import get_strategy, parse_params
+from r2t2_core.reference.index import ReferenceIndex, RetrievalParams
+from r2t2_core.reference.store import POLICIES
+from r2t2_core.registry import get_strategy, parse_params, strategies
 from r2t2_core.scenes.questions import FAMILIES
-from r2t2_core.settings import SAMPLE_DATA, Settings
+from r2t2_core.settings import Settings
+from r2t2_core.types import Sample
+from tools import model_card
+from tools.reach_inputs import PARAPHRASES, UNKNOWN, UNRELATED, photographs, textures
 from tools.scene_data import SPLITS
 from tools.suites import build_suite
 
 SUITES = ("in-domain", "test", "held-out-phrasings")
-CARD = SAMPLE_DATA.parent / "docs" / "model-card.md"
-BEGIN, END = "<!-- tables: begin -->", "<!-- tables: end -->"
 
-MOVING = ("kernel_regression", "ngd", "mode_finding")
+PAPER = RetrievalParams(policy="correct_only", n_neighbours=5)
+"""The paper's reference policy and k."""
+
+PICTURES = 200
+"""Photographs, and textures, that check the reach."""
+
+Rows = dict[str, np.ndarray]
+
+
+def moving() -> list[str]:
+    """Return the names of the strategies that are no controls."""
+    return [name for name, entry in strategies().items() if not entry.is_control]
 
 
 def measure(
-    model: SceneMoeAdapter, reference: ReferenceSet, suite: Suite, defaults: Defaults
-) -> dict[str, np.ndarray]:
+    model: SceneMoeAdapter, index: ReferenceIndex, suite: Suite, defaults: Defaults
+) -> Rows:
     """Return right/wrong (N,) of every row of the table."""
 
-    def run(retrieval: RetrievalParams, *names: str) -> dict[str, np.ndarray]:
+    def run(retrieval: RetrievalParams, names: Sequence[str]) -> Rows:
         parameters = {
             name: parse_params(get_strategy(name), defaults.parameters.get(name, {}))
             for name in names
         }
-        return run_suite(model, reference, suite, retrieval, parameters)
+        return run_suite(model, index, suite, retrieval, parameters)
 
-    rows: dict[str, np.ndarray] = {}
     chosen = defaults.retrieval
-    default = run(chosen, *MOVING, "random_neighbours", "oracle")
-    rows["router (base)"] = default["base"]
-    for name in MOVING:
-        rows[f"{name}, {chosen.policy}, k = {chosen.n_neighbours}"] = default[name]
+    own = run(chosen, [*moving(), "random_neighbours", "oracle"])
+    within = reached(index, suite, defaults)
+    rows = {"router (base)": own["base"]}
+    behind = np.where(within, own[defaults.strategy], own["base"])
+    rows[f"default: {defaults.strategy}, behind the gate"] = behind
     for policy in POLICIES:
-        if policy == chosen.policy:
-            continue
-        other = run(RetrievalParams.parse({"policy": policy, "n_neighbours": 5}), *MOVING)
-        for name in MOVING:
-            rows[f"{name}, {policy}, k = 5"] = other[name]
-    rows["control: ngd over random neighbours"] = default["random_neighbours"]
+        retrieval = chosen.model_copy(update={"policy": policy})
+        result = own if policy == chosen.policy else run(retrieval, moving())
+        for name in moving():
+            rows[f"{name}, {policy}, k = {chosen.n_neighbours}"] = result[name]
+    paper = run(PAPER, moving())
+    for name in moving():
+        rows[f"paper's setting: {name}, {PAPER.policy}, k = {PAPER.n_neighbours}"] = paper[name]
+    rows["control: ngd over random neighbours"] = own["random_neighbours"]
     generator = torch.Generator().manual_seed(0)
     random_routing = torch.rand(suite.prepared.routing.shape, generator=generator)
-    answers = model.answer(suite.prepared, random_routing).argmax(1)
-    rows["control: a random pair of experts"] = (answers == suite.labels).numpy()
     even = torch.full_like(suite.prepared.routing, 1 / model.routing_spec.size)
-    dense = model.model.mix(suite.prepared.expert_outputs, even).argmax(1)
-    rows["control: all experts equally (dense, not sparse)"] = (dense == suite.labels).numpy()
-    rows["control: copy the neighbours' answer"] = neighbour_vote_right(reference, suite, chosen)
+    for title, routing in (
+        ("control: a random pair of experts", random_routing),
+        ("control: all experts equally (dense, not sparse)", even),
+    ):
+        rows[title] = (model.answer(suite.prepared, routing).argmax(1) == suite.labels).numpy()
+    rows["control: copy the neighbours' answer"] = neighbour_vote_right(index, suite, chosen)
     rows["ceiling: own expert (competence)"] = own_expert_right(model, suite, OWNERS)
-    rows["ceiling: oracle (sees the label)"] = default["oracle"]
+    rows["ceiling: oracle (sees the label)"] = own["oracle"]
     return rows
 
 
-def table(suite: Suite, rows: dict[str, np.ndarray]) -> list[str]:
-    """Return a Markdown table of one suite."""
+def reached(index: ReferenceIndex, suite: Suite, defaults: Defaults) -> np.ndarray:
+    """Return which questions (N,), bool, the gate admits."""
+    found = find(index, suite, slice(0, len(suite)), defaults.retrieval)
+    far = index.picture_distance(suite.prepared.image_features.numpy())
+    bounds = defaults.thresholds
+    admitted: np.ndarray = (found.similarity_best >= bounds.text_similarity) & (
+        far <= bounds.image_distance
+    )
+    return admitted
+
+
+def check_reach(engine: Engine) -> dict[str, dict[str, int]]:
+    """Count what the gate admits of inputs that did not calibrate it."""
+    bounds = engine.defaults.thresholds
+    texts = {
+        "paraphrases": PARAPHRASES[1::2],
+        "unrelated questions": UNRELATED[1::2],
+        "questions about unknown things": UNKNOWN[1::2],
+    }
+    counts = {}
+    for name, questions in texts.items():
+        nearest = engine.embedder.embed(list(questions)) @ engine.reference.embeddings.T
+        admitted = int((nearest.max(1) >= bounds.text_similarity).sum())
+        counts[name] = {"cases": len(questions), "admitted": admitted}
+    pictures: dict[str, list[Image.Image]] = {
+        "parts of photographs": photographs(PICTURES),
+        "textures": textures(PICTURES),
+    }
+    for name, images in pictures.items():
+        prepared = engine.model.prepare([Sample(image, "where is the chair?") for image in images])
+        far = engine.index.picture_distance(prepared.image_features.numpy())
+        counts[name] = {"cases": len(images), "admitted": int((far <= bounds.image_distance).sum())}
+    return counts
+
+
+def summarise(suite: Suite, rows: Rows, admitted: np.ndarray) -> dict[str, object]:
+    """Return what the record keeps of a suite."""
     base = rows["router (base)"]
-    families = [family for family in FAMILIES if (suite.families == family).any()]
-    lines = [
-        f"### {suite.name}: {len(suite):,} questions",
-        "",
-        "| routing | accuracy (95 % interval) | fixed / broken | " + " | ".join(families) + " |",
-        "|---|---|---|" + "---|" * len(families),
-    ]
-    for name, right in rows.items():
-        outcome = compare(base, right)
-        change = "" if name.startswith("router") else f"{outcome.fixed} / {outcome.broken}"
-        shares = [f"{right[suite.families == family].mean():.0%}" for family in families]
-        interval = f"{outcome.accuracy:.1%} ({outcome.low:.1%} to {outcome.high:.1%})"
-        lines.append(f"| {name} | {interval} | {change} | " + " | ".join(shares) + " |")
-    return [*lines, ""]
+    present = [family for family in FAMILIES if (suite.families == family).any()]
+    routing = suite.prepared.routing.numpy()
 
+    def by_family(values: np.ndarray) -> dict[str, object]:
+        return {name: values[suite.families == name].mean(0).round(4).tolist() for name in present}
 
-def routing_table(model: SceneMoeAdapter, suite: Suite) -> list[str]:
-    """Return a Markdown table of the router's mean dense weights by family."""
-    lines = [
-        f"### The router's mean weights by family ({suite.name})",
-        "",
-        "| family | " + " | ".join(model.routing_spec.experts) + " |",
-        "|---|" + "---|" * model.routing_spec.size,
-    ]
-    for family in FAMILIES:
-        mean = suite.prepared.routing[torch.from_numpy(suite.families == family)].mean(0)
-        lines.append(f"| {family} | " + " | ".join(f"{value:.2f}" for value in mean) + " |")
-    return [*lines, ""]
+    return {
+        "cases": len(suite),
+        "rows": {
+            name: {**asdict(compare(base, right)), "families": by_family(right)}
+            for name, right in rows.items()
+        },
+        "refused_by_the_gate": {"all": round(float((~admitted).mean()), 4), **by_family(~admitted)},
+        "router_by_family": by_family(routing),
+    }
 
 
 def main(work: Path = Path("build/training")) -> None:
-    """Measure, write the JSON and the tables."""
+    """Measure, write the JSON and the model card's tables."""
     torch.set_num_threads(2)
     settings = Settings()
-    model, embedder = SceneMoeAdapter.load(settings.model_dir), MiniLMEmbedder()
-    reference = ReferenceSet.load(settings.reference_dir, model_fingerprint=model.fingerprint())
-    defaults = Defaults.load(settings.defaults_path)
-    lines: list[str] = []
-    results: dict[str, dict[str, object]] = {}
+    engine = Engine.load(settings)
+    model, defaults = engine.model, engine.defaults
+    assert isinstance(model, SceneMoeAdapter)
+    embedder = MiniLMEmbedder()
+    suites = {}
     for name in SUITES:
         suite = build_suite(SPLITS[name], model, embedder, work)
-        rows = measure(model, reference, suite, defaults)
-        lines += table(suite, rows)
-        outcomes: dict[str, Outcome] = {
-            row: compare(rows["router (base)"], right) for row, right in rows.items()
-        }
-        results[name] = {row: asdict(outcome) for row, outcome in outcomes.items()}
-        if name == "test":
-            lines += routing_table(model, suite)
+        rows = measure(model, engine.index, suite, defaults)
+        suites[name] = summarise(suite, rows, reached(engine.index, suite, defaults))
+        print(name, {row: round(float(right.mean()), 4) for row, right in rows.items()}, flush=True)
     record = {
-        "model_fingerprint": model.fingerprint(),
-        "reference_set": reference.manifest.content_hash,
+        "model_fingerprint": engine.model_fingerprint,
+        "reference_set": engine.reference.manifest.content_hash,
         "defaults": defaults.model_dump(mode="json"),
-        "suites": results,
+        "suites": suites,
+        "reach": check_reach(engine),
     }
-    path = SAMPLE_DATA / "evaluation.json"
+    path = settings.sample_data / "evaluation.json"
     path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    card = CARD.read_text(encoding="utf-8")
-    head, rest = card.split(BEGIN)
-    tail = rest.split(END)[1]
-    CARD.write_text(f"{head}{BEGIN}\n\n" + "\n".join(lines) + f"\n{END}{tail}", encoding="utf-8")
-    print("\n".join(lines))
+    model_card.write(record, model)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from r2t2_core import scenes
+from r2t2_core.models.scene_moe import processing_scene_moe
 from r2t2_core.models.scene_moe.processing_scene_moe import to_pixels
 from r2t2_core.scenes.questions import ANSWERS, FAMILIES, Question, ask
 from r2t2_core.scenes.render import render
@@ -89,7 +91,7 @@ SPLITS = {
             BROAD,
         ),
         Split("train-2", 20_000_000, 10_000, 2, ("plain",), ("narrow",), NARROW, 0.12),
-        Split("reference", 30_000_000, 3_000, 1, ("plain", "varied"), ("narrow", "broad"), BROAD),
+        Split("reference", 30_000_000, 1_500, 2, ("plain", "varied"), ("narrow", "broad"), BROAD),
         Split("validation", 40_000_000, 1_500, 1, ("varied",), ("broad",), BROAD),
         Split("in-domain", 50_000_000, 1_000, 1, ("plain",), ("narrow",), NARROW, 0.12),
         Split("test", 60_000_000, 4_000, 1, ("varied",), ("broad",), BROAD),
@@ -130,8 +132,7 @@ def draw_scene(split: Split, number: int) -> tuple[Scene, random.Random]:
 
 def load(split: Split, cache: Path, workers: int = 2) -> SplitData:
     """Draw a split, or read it from the cache where the same recipe was drawn before."""
-    key = hashlib.sha256(repr((split, ANSWERS, RENDER_SIZE, MAP_SIZE, FAVOURITES)).encode())
-    path = cache / f"{split.name}-{key.hexdigest()[:12]}.npz"
+    path = cache / f"{split.name}-{_recipe(split)[:12]}.npz"
     if not path.is_file():
         cache.mkdir(parents=True, exist_ok=True)
         chunks = [
@@ -150,6 +151,16 @@ def load(split: Split, cache: Path, workers: int = 2) -> SplitData:
             arrays["first"],
             arrays["second"],
         )
+
+
+def _recipe(split: Split) -> str:
+    """Hash everything that decides what a split holds: the split and the code that draws it."""
+    digest = hashlib.sha256(repr(split).encode())
+    for path in sorted(Path(scenes.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    for path in (Path(__file__), Path(processing_scene_moe.__file__)):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _join(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

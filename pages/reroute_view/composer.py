@@ -7,12 +7,14 @@ model's training pictures, so that the model understands it.
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 from PIL import Image
+from pydantic import BaseModel, Field, ValidationError
 
 from r2t2_core.errors import WorkbenchError
 from r2t2_core.i18n import N_
@@ -131,7 +133,15 @@ def _nothing() -> None:
     """Streamlit wants a callback for a value that the component may set."""
 
 
-def read_items(placed: list[dict[str, Any]]) -> tuple[Item, ...]:
+class Placed(BaseModel):
+    """A sprite as the browser sends it; x and y are shares of the picture's sides."""
+
+    name: str
+    x: float = Field(default=0.5, allow_inf_nan=False)
+    y: float = Field(default=0.5, allow_inf_nan=False)
+
+
+def read_items(placed: Sequence[Mapping[str, Any]]) -> tuple[Item, ...]:
     """Turn what the browser sent into items of a scene.
 
     Raises
@@ -141,15 +151,23 @@ def read_items(placed: list[dict[str, Any]]) -> tuple[Item, ...]:
     """
     known = {entry["name"] for entry in palette()}
     items = []
-    for entry in placed[:MOST]:
-        name = str(entry.get("name"))
+    for raw in placed[:MOST]:
+        try:
+            entry = Placed.model_validate(raw)
+        except ValidationError as error:
+            raise WorkbenchError(
+                N_("The composed scene cannot be read: {reason}."),
+                N_("Clear the scene and compose it again."),
+                reason=str(error.errors()[0]["msg"]),
+            ) from error
+        name = entry.name
         if name not in known:
             raise WorkbenchError(
                 N_("There is no sprite called {name}."),
                 N_("Choose one of the palette."),
                 name=name,
             )
-        x, y = (min(1.0, max(0.0, float(entry.get(axis, 0.5)))) for axis in ("x", "y"))
+        x, y = (min(1.0, max(0.0, value)) for value in (entry.x, entry.y))
         kind, _colon, detail = name.partition(":")
         if not detail:
             kind, _dash, colour = name.partition("-")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, get_args, get_origin
+from typing import Any
 
 import streamlit as st
 from pydantic import BaseModel
@@ -11,9 +11,12 @@ from pydantic.fields import FieldInfo
 
 from pages.reroute_view.words import choice
 from r2t2_core.i18n import gettext as _
+from r2t2_core.parameters import bounds, choices
 
 WIDEST_SLIDER = 1000
 """A wider range of integers is typed."""
+
+OPEN_END = 1e-6
 
 
 def controls(model: type[BaseModel], start: BaseModel, key: str) -> dict[str, Any]:
@@ -33,31 +36,18 @@ def controls(model: type[BaseModel], start: BaseModel, key: str) -> dict[str, An
     return values
 
 
-def bounds(field: FieldInfo) -> tuple[float, float]:
-    """Return the least and the greatest value of a numeric field; infinite where it has none."""
-    low, high = -math.inf, math.inf
-    for entry in field.metadata:
-        for name in ("ge", "gt"):
-            if (bound := getattr(entry, name, None)) is not None:
-                low = max(low, bound)
-        for name in ("le", "lt"):
-            if (bound := getattr(entry, name, None)) is not None:
-                high = min(high, bound)
-    return low, high
-
-
 def _widget(name: str, field: FieldInfo, value: Any, key: str) -> Any:
     # The sentence is the label, in the person's language; the name is what the command line wants.
     label = _(field.description).rstrip(".。") if field.description else name.replace("_", " ")
     name = f"`{name}`"
-    if get_origin(field.annotation) is Literal:
-        choices = list(get_args(field.annotation))
+    if (options := choices(field)) is not None:
         return st.selectbox(
-            label, choices, choices.index(value), format_func=choice, key=key, help=name
+            label, options, options.index(value), format_func=choice, key=key, help=name
         )
     if field.annotation is bool:
         return st.checkbox(label, value, key=key, help=name)
-    low, high = bounds(field)
+    limits = bounds(field)
+    low, high = limits.low, limits.high
     if field.annotation is int:
         if high - low <= WIDEST_SLIDER:
             return st.slider(label, int(low), int(high), value, key=key, help=name)
@@ -69,10 +59,13 @@ def _widget(name: str, field: FieldInfo, value: Any, key: str) -> Any:
             key=key,
             help=name,
         )
+    # An open end is kept out of reach: the widget's own ends are closed.
+    low += OPEN_END * limits.low_open
+    high -= OPEN_END * limits.high_open
     return st.number_input(
         label,
-        float(low) if math.isfinite(low) else None,
-        float(high) if math.isfinite(high) else None,
+        low if math.isfinite(low) else None,
+        high if math.isfinite(high) else None,
         float(value),
         key=key,
         help=name,

@@ -325,17 +325,13 @@ def show_numbers(decision: Decision) -> None:
             else _("The model's fingerprint is not the same before and after.")
         )
         st.dataframe(origin_table(decision), hide_index=True, width="stretch")
-        stages = [
-            (timing.stage.partition(": "), timing.milliseconds) for timing in decision.timings
-        ]
+        titles = strategy_titles()
         st.dataframe(
             pd.DataFrame(
                 {
-                    _("stage"): [
-                        _(name) + (f": {detail}" if detail else "")
-                        for (name, _s, detail), _ms in stages
-                    ],
-                    _("milliseconds"): [round(value, 1) for _parts, value in stages],
+                    _("stage"): [_(timing.stage) for timing in decision.timings],
+                    _("strategy"): [titles.get(t.strategy or "", "") for t in decision.timings],
+                    _("milliseconds"): [round(t.milliseconds, 1) for t in decision.timings],
                 }
             ),
             hide_index=True,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
@@ -32,7 +31,6 @@ class Job:
     key: str
     stage: str = N_("Waiting for the model")
     share: float = 0.0
-    started: float = field(default_factory=time.monotonic)
     _stop: Event = field(default_factory=Event)
     _future: Future[Decision] | None = None
 

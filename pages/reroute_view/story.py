@@ -34,10 +34,7 @@ def verdict(decision: Decision) -> tuple[Kind, str]:
                 "for the better"
             )
         return "flat", _("Re-routing kept the answer")
-    was_right, is_right = (
-        is_same(decision.base.answer, label),
-        is_same(decision.final.answer, label),
-    )
+    was_right, is_right = decision.base.answer == label, decision.final.answer == label
     if is_right and not was_right:
         return "good", _("Repaired: wrong before, right after")
     if was_right and not is_right:
@@ -45,11 +42,6 @@ def verdict(decision: Decision) -> tuple[Kind, str]:
     if is_right:
         return "flat", _("Right before and after")
     return "bad", _("Wrong before and after")
-
-
-def is_same(answer: str, label: str) -> bool:
-    """Compare an answer with the right one."""
-    return answer.strip().lower() == label.strip().lower()
 
 
 def heading(text: str) -> None:
@@ -108,7 +100,7 @@ def _card(title: str, record: AnswerRecord, label: str | None) -> str:
     share, probability = f"{record.probability:.0%}", escape(_("probability"))
     kind, mark = "", ""
     if label is not None:
-        right = is_same(record.answer, label)
+        right = record.answer == label
         kind = "good" if right else "bad"
         word = "✓ " + _("right") if right else "✗ " + _("wrong")
         mark = f" <span>{escape(word)}</span>"
@@ -120,9 +112,19 @@ def _card(title: str, record: AnswerRecord, label: str | None) -> str:
     )
 
 
+NO_PICTURE = (
+    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 9 9'%3E"
+    "%3Cpath d='M2 2l5 5M7 2l-5 5' stroke='%238b93a3'/%3E%3C/svg%3E"
+)
+"""Shown where a picture of the reference set is missing: a grey cross."""
+
+
 def picture_data(path: Path) -> str:
     """Return a picture as a data address."""
-    return "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode()
+    try:
+        return "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode()
+    except OSError:
+        return NO_PICTURE
 
 
 def _strip(decision: Decision, root: Path) -> None:
@@ -151,5 +153,5 @@ def _origin(decision: Decision) -> None:
             k=system.gates[0].top_k, model=system.model, device=system.device, time=f"{total:.0f}"
         )
     ]
-    words += [_(note) for note in decision.input.image_notes]
+    words += [_(note) for note in decision.input.notes]
     st.html(f'<div class="r2 r2-meta">{escape(" ".join(words))}</div>')

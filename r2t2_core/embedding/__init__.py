@@ -15,12 +15,8 @@ class TaskEmbedder(Protocol):
     def name(self) -> str:
         """Name, as shown to people."""
 
-    @property
-    def dimension(self) -> int:
-        """Length of an embedding."""
-
     def fingerprint(self) -> str:
         """SHA-256 of the embedder's weights."""
 
     def embed(self, texts: Sequence[str]) -> np.ndarray:
-        """Return embeddings (n, dimension), float32, of unit length."""
+        """Return embeddings (n, d), float32, of unit length."""

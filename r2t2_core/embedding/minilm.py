@@ -22,7 +22,6 @@ class MiniLMEmbedder:
     """Mean-pooled, normalised sentence embeddings of 384 dimensions."""
 
     name = "all-MiniLM-L6-v2"
-    dimension = 384
 
     def __init__(self) -> None:
         path = str(get_model_path())

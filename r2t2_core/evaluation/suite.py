@@ -10,8 +10,7 @@ import torch
 
 from r2t2_core.models.base import ModelAdapter, Prepared
 from r2t2_core.problem import build_problem
-from r2t2_core.reference.index import RetrievalParams, retrieve
-from r2t2_core.reference.store import ReferenceSet
+from r2t2_core.reference.index import ReferenceIndex, RetrievalParams, Retrieved
 from r2t2_core.registry import get_strategy
 from r2t2_core.strategies.base import Params
 
@@ -53,7 +52,7 @@ class Suite:
 
 def run_suite(
     model: ModelAdapter,
-    reference: ReferenceSet,
+    index: ReferenceIndex,
     suite: Suite,
     retrieval: RetrievalParams,
     parameters: Mapping[str, Params],
@@ -63,27 +62,11 @@ def run_suite(
     The oracle sees the labels; the others do not.
     """
     right: dict[str, list[np.ndarray]] = {name: [] for name in ("base", *parameters)}
-    routing = torch.tensor(reference.routing_for(retrieval.policy))
-    admitted = routing[torch.tensor(reference.eligible(retrieval.policy))]
     for start in range(0, len(suite), BATCH):
         chosen = slice(start, min(start + BATCH, len(suite)))
         prepared, labels = suite.rows(chosen), suite.labels[chosen]
-        found = retrieve(
-            reference,
-            suite.embeddings[chosen],
-            prepared.image_features.numpy(),
-            retrieval,
-            [f"{suite.name} {row}" for row in range(chosen.start, chosen.stop)],
-        )
-        problem = build_problem(
-            model,
-            prepared,
-            found.neighbours,
-            found.random_neighbours,
-            reference.outputs_of,
-            admitted,
-            labels,
-        )
+        found = find(index, suite, chosen, retrieval)
+        problem = build_problem(model, prepared, index, found, retrieval.policy, labels)
         right["base"].append(_is_right(model.answer(prepared), labels))
         for name, values in parameters.items():
             if name == "base":
@@ -92,6 +75,18 @@ def run_suite(
             answers = model.answer(prepared, trajectory.routing[-1])
             right[name].append(_is_right(answers, labels))
     return {name: np.concatenate(parts) for name, parts in right.items() if parts}
+
+
+def find(
+    index: ReferenceIndex, suite: Suite, chosen: slice, retrieval: RetrievalParams
+) -> Retrieved:
+    """Find the neighbours of some rows of a suite."""
+    return index.retrieve(
+        suite.embeddings[chosen],
+        suite.prepared.image_features[chosen].cpu().numpy(),
+        retrieval,
+        [f"{suite.name} {row}" for row in range(chosen.start, chosen.stop)],
+    )
 
 
 def own_expert_right(model: ModelAdapter, suite: Suite, owners: Mapping[str, str]) -> np.ndarray:
@@ -104,12 +99,10 @@ def own_expert_right(model: ModelAdapter, suite: Suite, owners: Mapping[str, str
 
 
 def neighbour_vote_right(
-    reference: ReferenceSet, suite: Suite, retrieval: RetrievalParams
+    index: ReferenceIndex, suite: Suite, retrieval: RetrievalParams
 ) -> np.ndarray:
     """Return right/wrong (N,) of copying the neighbours' weighted labels, without a model."""
-    found = retrieve(
-        reference, suite.embeddings, suite.prepared.image_features.numpy(), retrieval
-    ).neighbours
+    found = find(index, suite, slice(0, len(suite)), retrieval).neighbours
     answers = int(max(int(found.label.max()), int(suite.labels.max()))) + 1
     votes = torch.zeros(len(suite), answers, dtype=found.weight.dtype)
     votes.scatter_add_(1, found.label.clamp(min=0), found.weight)
@@ -118,5 +111,5 @@ def neighbour_vote_right(
 
 
 def _is_right(probabilities: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
-    right: np.ndarray = (probabilities.argmax(1) == labels).numpy()
+    right: np.ndarray = (probabilities.argmax(1).cpu() == labels.cpu()).numpy()
     return right

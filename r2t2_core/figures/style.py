@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import plotly.graph_objects as go
 
+from r2t2_core.registry import get_strategy
+
 EXPERT_COLOURS = (
     "#e69f00", "#3f8fd2", "#12a37f", "#c96ba8", "#d8621c", "#8a7cdb", "#8b93a3", "#b8a31f",
 )  # fmt: skip
@@ -27,9 +29,6 @@ FLIP = "#d8621c"
 ANSWER_STYLES = (("#8b93a3", "dot"), ("#2f9fb5", "solid"), ("#b07cc6", "dash"))
 """Colour and dash of the answer before, the answer after, and a third on the way."""
 
-DASHED = ("base", "oracle", "uniform", "random_neighbours")
-"""Controls: told from strategies without colour."""
-
 
 def expert_colour(number: int) -> str:
     """Return an expert's colour by its place in the routing vector."""
@@ -42,8 +41,8 @@ def strategy_colour(name: str) -> str:
 
 
 def strategy_dash(name: str) -> str:
-    """Return a strategy's kind of line: controls are dashed."""
-    return "dash" if name in DASHED else "solid"
+    """Return a strategy's kind of line: controls are dashed, to be told without colour."""
+    return "dash" if get_strategy(name).is_control else "solid"
 
 
 def answer_colour(number: int) -> tuple[str, str]:

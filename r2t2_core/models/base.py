@@ -71,4 +71,4 @@ class ModelAdapter(Protocol):
         """
 
     def fingerprint(self) -> str:
-        """SHA-256 over names, shapes and bytes of every parameter and buffer."""
+        """SHA-256 over every parameter and buffer, and over all else that decides the answers."""

@@ -1,4 +1,4 @@
-"""Proof that a model was not changed: a hash over every parameter and buffer."""
+"""Proof that a model was not changed: a hash over every parameter and buffer, and its settings."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ import torch
 from torch import nn
 
 
-def fingerprint(model: nn.Module) -> str:
+def fingerprint(model: nn.Module, settings: bytes = b"") -> str:
     """Hash names, dtypes, shapes and bytes of all parameters and buffers.
 
     Parameters
     ----------
     model : torch.nn.Module
+    settings : bytes
+        What else decides the answers: configuration, vocabulary, tokenizer.
 
     Returns
     -------
     str
         SHA-256, hexadecimal. It does not depend on the device or the memory layout.
     """
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(settings)
     for name, tensor in sorted(model.state_dict().items()):
         digest.update(f"{name}|{tensor.dtype}|{tuple(tensor.shape)}|".encode())
         plain = tensor.detach().cpu().contiguous()

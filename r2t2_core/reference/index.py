@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
-from weakref import WeakKeyDictionary
 
 import faiss
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from r2t2_core.errors import NeighbourhoodError, ParameterError
+from r2t2_core.errors import NeighbourhoodError
 from r2t2_core.i18n import N_
 from r2t2_core.kernels import kernel_weights
+from r2t2_core.parameters import parse
 from r2t2_core.reference.store import ReferenceSet
 from r2t2_core.types import Neighbours
 
@@ -25,7 +26,8 @@ BALL_LIMIT = 50
 MARGIN = 20
 """How many more than wanted are looked at, so that near-duplicates can be dropped."""
 
-NEAREST_IMAGES = 5
+RIDGE = 0.02
+"""Added to the diagonal of the pictures' correlation matrix before it is inverted."""
 
 
 class RetrievalParams(BaseModel):
@@ -72,17 +74,7 @@ class RetrievalParams(BaseModel):
         ParameterError
             A parameter is unknown or out of its bounds.
         """
-        try:
-            return cls.model_validate(dict(values))
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise ParameterError(
-                N_("The retrieval parameter {name} cannot be {value}: {reason}."),
-                N_("Choose a value within its bounds."),
-                name=".".join(str(part) for part in first["loc"]) or "?",
-                value=repr(first["input"]),
-                reason=first["msg"],
-            ) from error
+        return parse(cls, values, "retrieval")
 
 
 @dataclass(frozen=True)
@@ -96,8 +88,11 @@ class Retrieved:
         As many, drawn at random from the admitted samples, equal weights: the control.
     bandwidth : Tensor (B,)
         In cosine distance.
-    left_out : ndarray (B,), int64
-        Near-duplicates that were dropped.
+    duplicates : ndarray (B, L), int64
+        Places, among the samples that the policy admits, of the near-duplicates that were left
+        out; -1 elsewhere.
+    truncated : ndarray (B,), bool
+        A ball held more samples than are used at most.
     image_similarity : ndarray (B, K), float32
         Cosine of the standardised picture features.
     similarity_best : ndarray (B,), float32
@@ -107,140 +102,237 @@ class Retrieved:
     neighbours: Neighbours
     random_neighbours: Neighbours
     bandwidth: torch.Tensor
-    left_out: np.ndarray
+    duplicates: np.ndarray
+    truncated: np.ndarray
     image_similarity: np.ndarray
     similarity_best: np.ndarray
 
-
-@dataclass(frozen=True)
-class _Indices:
-    """FAISS indices of one reference set, built when first used."""
-
-    text: dict[str, tuple[faiss.IndexFlatIP, np.ndarray]]
-    image: list[faiss.IndexFlatL2]
+    @property
+    def left_out(self) -> np.ndarray:
+        """How many near-duplicates were left out (B,)."""
+        count: np.ndarray = (self.duplicates >= 0).sum(1)
+        return count
 
 
-_built: WeakKeyDictionary[ReferenceSet, _Indices] = WeakKeyDictionary()
-
-
-def _indices(reference: ReferenceSet) -> _Indices:
-    return _built.setdefault(reference, _Indices({}, []))
-
-
-def text_index(reference: ReferenceSet, policy: str) -> tuple[faiss.IndexFlatIP, np.ndarray]:
-    """Return the index of the admitted samples' embeddings, and their rows (n,)."""
-    cached = _indices(reference).text
-    if policy not in cached:
-        rows = np.flatnonzero(reference.eligible(policy))
-        index = faiss.IndexFlatIP(reference.embeddings.shape[1])
-        index.add(np.ascontiguousarray(reference.embeddings[rows]))
-        cached[policy] = (index, rows)
-    return cached[policy]
-
-
-def standardise(reference: ReferenceSet, features: np.ndarray) -> np.ndarray:
-    """Standardise picture features (n, F) with the reference set's mean and deviation."""
-    mean = np.array(reference.manifest.image_mean, dtype=np.float32)
-    scale = np.array(reference.manifest.image_scale, dtype=np.float32)
-    scaled: np.ndarray = ((features - mean) / scale).astype(np.float32)
-    return scaled
-
-
-def image_distance(reference: ReferenceSet, features: np.ndarray) -> np.ndarray:
-    """Return how far pictures are from the reference set's: features (B, F) → (B,).
-
-    Mean Euclidean distance to the five nearest pictures, in standard deviations per feature.
-    """
-    cached = _indices(reference).image
-    if not cached:
-        index = faiss.IndexFlatL2(reference.image_features.shape[1])
-        index.add(np.unique(standardise(reference, reference.image_features), axis=0))
-        cached.append(index)
-    count = min(NEAREST_IMAGES, cached[0].ntotal)
-    squares, _ = cached[0].search(standardise(reference, features), count)
-    distances: np.ndarray = np.sqrt(np.maximum(squares, 0) / features.shape[1]).mean(1)
-    return distances
-
-
-def retrieve(
-    reference: ReferenceSet,
-    embeddings: np.ndarray,
-    image_features: np.ndarray,
-    params: RetrievalParams,
-    keys: Sequence[str] | None = None,
-) -> Retrieved:
-    """Find the neighbours of B queries.
+class ReferenceIndex:
+    """Finds neighbours in one reference set; FAISS indices are built when first used.
 
     Parameters
     ----------
     reference : ReferenceSet
-    embeddings : ndarray (B, d), float32
-        Task embeddings, of unit length.
-    image_features : ndarray (B, F), float32
-        To tell near-duplicates.
-    params : RetrievalParams
-    keys : sequence of str, length B, optional
-        What tells a query from others, for the random draw of the control; the query's place in
-        the batch by default. Not the embedding: its last bits differ between machines, and
-        queries with the same wording would all draw the same samples.
-
-    Raises
-    ------
-    NeighbourhoodError
-        The policy admits no sample, or a query has no neighbour within the radius.
     """
-    index, rows = text_index(reference, params.policy)
-    if index.ntotal == 0:
-        raise NeighbourhoodError(
-            N_("The reference set holds no sample under this policy."),
-            N_("Choose another reference policy."),
-        )
-    wanted = params.n_neighbours if params.mode == "knn" else BALL_LIMIT
-    looked = min(index.ntotal, wanted + MARGIN)
-    similarity, places = index.search(np.ascontiguousarray(embeddings, dtype=np.float32), looked)
-    found = rows[places]
-    image_similarity = _image_similarity(reference, image_features, found)
-    duplicate = (similarity > params.duplicate_threshold) & (
-        image_similarity > params.duplicate_threshold
-    )
-    usable = ~duplicate
-    if params.mode == "ball":
-        usable &= similarity >= params.radius
-    _require_neighbours(usable, similarity, params)
-    best = np.where(duplicate, -1, similarity).max(1)
-    # Stable, so that the usable ones come first and stay in order of similarity.
-    order = np.argsort(~usable, axis=1, kind="stable")[:, :wanted]
-    take = np.take_along_axis
-    mask = take(usable, order, 1)
-    width = int(mask.sum(1).max())
-    order, mask = order[:, :width], mask[:, :width]
-    index_rows = np.where(mask, take(found, order, 1), -1)
-    kept = np.where(mask, take(similarity, order, 1), 0).astype(np.float32)
-    neighbours, bandwidth = _neighbours(reference, index_rows, kept, params)
-    return Retrieved(
-        neighbours,
-        _draw_random(
-            reference,
+
+    def __init__(self, reference: ReferenceSet) -> None:
+        self.reference = reference
+        self._text: dict[str, tuple[faiss.IndexFlatIP, np.ndarray]] = {}
+
+    def admitted_routing(self, policy: str) -> torch.Tensor:
+        """Return the routings (n, E) that a policy offers, of the samples that it admits."""
+        rows = self.reference.eligible(policy)
+        return torch.from_numpy(self.reference.routing_for(policy)[rows])
+
+    def picture_distance(self, features: np.ndarray) -> np.ndarray:
+        """Return how far pictures are from the reference set's: features (B, F) → (B,).
+
+        Mahalanobis distance over the square root of F: about 1 for the set's own pictures.
+        """
+        centred = self._standardise(features)
+        squares = np.einsum("bf,fg,bg->b", centred, self._precision, centred)
+        distances: np.ndarray = np.sqrt(np.maximum(squares, 0) / features.shape[1])
+        return distances
+
+    def retrieve(
+        self,
+        embeddings: np.ndarray,
+        image_features: np.ndarray,
+        params: RetrievalParams,
+        keys: Sequence[str] | None = None,
+    ) -> Retrieved:
+        """Find the neighbours of B queries.
+
+        Parameters
+        ----------
+        embeddings : ndarray (B, d), float32
+            Task embeddings, of unit length.
+        image_features : ndarray (B, F), float32
+            To tell near-duplicates.
+        params : RetrievalParams
+        keys : sequence of str, length B, optional
+            What tells a query from others, for the random draw of the control; the query's place
+            in the batch by default. Not the embedding: its last bits differ between machines, and
+            queries with the same wording would all draw the same samples.
+
+        Raises
+        ------
+        NeighbourhoodError
+            The policy admits no sample, an embedding is not finite, or a query has no neighbour
+            within the radius.
+        """
+        if not (np.isfinite(embeddings).all() and np.isfinite(image_features).all()):
+            raise NeighbourhoodError(
+                N_("The embedding of the question or of the picture is not a finite number."),
+                N_("Check the embedder and the model: their weights may be damaged."),
+            )
+        index, rows = self._text_index(params.policy)
+        if index.ntotal == 0:
+            raise NeighbourhoodError(
+                N_("The reference set holds no sample under this policy."),
+                N_("Choose another reference policy."),
+            )
+        wanted = params.n_neighbours if params.mode == "knn" else BALL_LIMIT
+        near = self._look(index, rows, embeddings, image_features, params, wanted)
+        _require_neighbours(near, params)
+        # Stable, so that the usable ones come first and stay in order of similarity.
+        order = np.argsort(~near.usable, axis=1, kind="stable")[:, :wanted]
+        mask = np.take_along_axis(near.usable, order, 1)
+        width = int(mask.sum(1).max())
+        order, mask = order[:, :width], mask[:, :width]
+        taken = np.where(mask, rows[np.take_along_axis(near.places, order, 1)], -1)
+        similarity = np.where(mask, np.take_along_axis(near.similarity, order, 1), 0)
+        image_similarity = np.take_along_axis(near.image_similarity, order, 1)
+        duplicates = np.where(near.duplicate, near.places, -1)
+        neighbours, bandwidth = self._neighbours(taken, similarity.astype(np.float32), params)
+        drawn = self._draw(
             rows,
-            embeddings,
             mask,
-            params,
+            duplicates,
+            params.seed,
             keys or [str(place) for place in range(len(embeddings))],
-        ),
-        bandwidth,
-        duplicate.sum(1),
-        np.where(mask, take(image_similarity, order, 1), 0).astype(np.float32),
-        best.astype(np.float32),
-    )
+        )
+        return Retrieved(
+            neighbours,
+            self._random_neighbours(drawn, embeddings, params),
+            bandwidth,
+            duplicates,
+            near.usable.sum(1) > wanted if params.mode == "ball" else np.zeros(len(mask), bool),
+            np.where(mask, image_similarity, 0).astype(np.float32),
+            np.where(near.duplicate, -1, near.similarity).max(1).astype(np.float32),
+        )
+
+    def _text_index(self, policy: str) -> tuple[faiss.IndexFlatIP, np.ndarray]:
+        """Return the index of the admitted samples' embeddings, and their rows (n,)."""
+        if policy not in self._text:
+            rows = np.flatnonzero(self.reference.eligible(policy))
+            index = faiss.IndexFlatIP(self.reference.embeddings.shape[1])
+            index.add(np.ascontiguousarray(self.reference.embeddings[rows]))
+            self._text[policy] = (index, rows)
+        return self._text[policy]
+
+    @cached_property
+    def _precision(self) -> np.ndarray:
+        """Inverse of the pictures' correlation matrix (F, F), with a ridge."""
+        pictures = np.unique(self._standardise(self.reference.image_features), axis=0)
+        correlation = np.cov(pictures.T.astype(np.float64))
+        inverse: np.ndarray = np.linalg.inv(correlation + RIDGE * np.eye(len(correlation)))
+        return inverse
+
+    def _standardise(self, features: np.ndarray) -> np.ndarray:
+        """Standardise picture features (n, F) with the reference set's mean and deviation."""
+        mean = np.array(self.reference.manifest.image_mean, dtype=np.float32)
+        scale = np.array(self.reference.manifest.image_scale, dtype=np.float32)
+        scaled: np.ndarray = ((features - mean) / scale).astype(np.float32)
+        return scaled
+
+    def _look(
+        self,
+        index: faiss.IndexFlatIP,
+        rows: np.ndarray,
+        embeddings: np.ndarray,
+        image_features: np.ndarray,
+        params: RetrievalParams,
+        wanted: int,
+    ) -> _Near:
+        """Look at the nearest samples, and at more where near-duplicates leave too few."""
+        looked = min(index.ntotal, wanted + MARGIN)
+        queries = np.ascontiguousarray(embeddings, dtype=np.float32)
+        while True:
+            similarity, places = index.search(queries, looked)
+            image_similarity = self._image_similarity(image_features, rows[places])
+            duplicate = (similarity > params.duplicate_threshold) & (
+                image_similarity > params.duplicate_threshold
+            )
+            usable = ~duplicate
+            if looked == index.ntotal or (usable.sum(1) > wanted).all():
+                break
+            looked = min(index.ntotal, 4 * looked)
+        if params.mode == "ball":
+            usable &= similarity >= params.radius
+        return _Near(places, similarity, image_similarity, duplicate, usable)
+
+    def _image_similarity(self, image_features: np.ndarray, found: np.ndarray) -> np.ndarray:
+        query = _unit(self._standardise(image_features))
+        other = _unit(self._standardise(self.reference.image_features[found.reshape(-1)]))
+        similarity: np.ndarray = np.einsum("bf,bkf->bk", query, other.reshape(*found.shape, -1))
+        return similarity
+
+    def _neighbours(
+        self, rows: np.ndarray, similarity: np.ndarray, params: RetrievalParams
+    ) -> tuple[Neighbours, torch.Tensor]:
+        similar = torch.from_numpy(similarity)
+        mask = torch.from_numpy(rows >= 0)
+        distance = (1 - similar).masked_fill(~mask, 0)
+        weight, bandwidth = kernel_weights(distance, mask, params.kernel, params.bandwidth_rule)
+        return self._gather(rows, similar, weight, params.policy), bandwidth
+
+    def _gather(
+        self, rows: np.ndarray, similarity: torch.Tensor, weight: torch.Tensor, policy: str
+    ) -> Neighbours:
+        safe = np.maximum(rows, 0)
+        return Neighbours(
+            index=torch.from_numpy(rows),
+            similarity=similarity,
+            weight=weight,
+            routing=torch.from_numpy(self.reference.routing_for(policy)[safe]),
+            label=torch.from_numpy(self.reference.labels[safe]),
+        )
+
+    def _draw(
+        self,
+        admitted: np.ndarray,
+        mask: np.ndarray,
+        duplicates: np.ndarray,
+        seed: int,
+        keys: Sequence[str],
+    ) -> np.ndarray:
+        """Draw as many samples at random; a query's draw depends on its key and the seed alone."""
+        drawn = np.full(mask.shape, -1, dtype=np.int64)
+        for number, key in enumerate(keys):
+            digest = hashlib.sha256(key.encode()).digest()
+            generator = np.random.default_rng([seed, int.from_bytes(digest[:8], "little")])
+            left_out = duplicates[number][duplicates[number] >= 0]
+            count = int(mask[number].sum())
+            # As many more as may have to be left out.
+            size = min(count + len(left_out), len(admitted))
+            places = generator.choice(len(admitted), size=size, replace=False)
+            places = places[~np.isin(places, left_out)][:count]
+            drawn[number, : len(places)] = admitted[places]
+        return drawn
+
+    def _random_neighbours(
+        self, rows: np.ndarray, embeddings: np.ndarray, params: RetrievalParams
+    ) -> Neighbours:
+        present = rows >= 0
+        similarity = np.einsum(
+            "bd,bkd->bk", embeddings, self.reference.embeddings[np.maximum(rows, 0)]
+        )
+        weight = present / np.maximum(present.sum(1, keepdims=True), 1)
+        return self._gather(
+            rows,
+            torch.from_numpy(np.where(present, similarity, 0).astype(np.float32)),
+            torch.from_numpy(weight.astype(np.float32)),
+            params.policy,
+        )
 
 
-def _image_similarity(
-    reference: ReferenceSet, image_features: np.ndarray, found: np.ndarray
-) -> np.ndarray:
-    query = _unit(standardise(reference, image_features))
-    other = _unit(standardise(reference, reference.image_features[found.reshape(-1)]))
-    similarity: np.ndarray = np.einsum("bf,bkf->bk", query, other.reshape(*found.shape, -1))
-    return similarity
+@dataclass(frozen=True)
+class _Near:
+    """What lies near B queries, nearest first: all arrays (B, L)."""
+
+    places: np.ndarray
+    similarity: np.ndarray
+    image_similarity: np.ndarray
+    duplicate: np.ndarray
+    usable: np.ndarray
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
@@ -249,72 +341,19 @@ def _unit(rows: np.ndarray) -> np.ndarray:
     return unit
 
 
-def _require_neighbours(
-    usable: np.ndarray, similarity: np.ndarray, params: RetrievalParams
-) -> None:
-    empty = ~usable.any(1)
+def _require_neighbours(near: _Near, params: RetrievalParams) -> None:
+    empty = ~near.usable.any(1)
     if not empty.any():
         return
-    if params.mode == "ball":
+    others = near.similarity[empty][0][~near.duplicate[empty][0]]
+    if params.mode == "ball" and len(others):
         raise NeighbourhoodError(
             N_("No reference sample has a similarity of {radius} or more; the nearest has {best}."),
             N_("Lower the radius, or use a fixed number of neighbours."),
             radius=f"{params.radius:.2f}",
-            best=f"{float(similarity[empty][0].max()):.2f}",
+            best=f"{float(others.max()):.2f}",
         )
     raise NeighbourhoodError(
         N_("All near samples are near-duplicates of the question and its picture."),
         N_("Raise the duplicate threshold, or use a larger reference set."),
-    )
-
-
-def _neighbours(
-    reference: ReferenceSet, rows: np.ndarray, similarity: np.ndarray, params: RetrievalParams
-) -> tuple[Neighbours, torch.Tensor]:
-    index = torch.from_numpy(rows)
-    similar = torch.from_numpy(similarity)
-    mask = index >= 0
-    distance = (1 - similar).masked_fill(~mask, 0)
-    weight, bandwidth = kernel_weights(distance, mask, params.kernel, params.bandwidth_rule)
-    safe = np.maximum(rows, 0)
-    return (
-        Neighbours(
-            index=index,
-            similarity=similar,
-            weight=weight,
-            routing=torch.from_numpy(reference.routing_for(params.policy)[safe]),
-            label=torch.from_numpy(reference.labels[safe]),
-        ),
-        bandwidth,
-    )
-
-
-def _draw_random(
-    reference: ReferenceSet,
-    admitted: np.ndarray,
-    embeddings: np.ndarray,
-    mask: np.ndarray,
-    params: RetrievalParams,
-    keys: Sequence[str],
-) -> Neighbours:
-    """Draw as many samples at random; a query's draw depends on its key and the seed alone."""
-    count = mask.shape[1]
-    rows = np.full(mask.shape, -1, dtype=np.int64)
-    for number, key in enumerate(keys):
-        seed = [params.seed, int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "little")]
-        drawn = np.random.default_rng(seed).choice(
-            admitted, size=min(count, len(admitted)), replace=False
-        )
-        rows[number, : len(drawn)] = drawn
-    rows = np.where(mask, rows, -1)
-    present = rows >= 0
-    safe = np.maximum(rows, 0)
-    similarity = np.einsum("bd,bkd->bk", embeddings, reference.embeddings[safe])
-    weight = present / np.maximum(present.sum(1, keepdims=True), 1)
-    return Neighbours(
-        index=torch.from_numpy(rows),
-        similarity=torch.from_numpy(np.where(present, similarity, 0).astype(np.float32)),
-        weight=torch.from_numpy(weight.astype(np.float32)),
-        routing=torch.from_numpy(reference.routing_for(params.policy)[safe]),
-        label=torch.from_numpy(reference.labels[safe]),
     )

@@ -29,6 +29,9 @@ POLICIES = ("correct_only", "all_labelled", "refined")
 """`correct_only` is the paper's; `all_labelled` takes all samples with the router's own routing;
 `refined` takes samples that the refined routing answers correctly, with that routing."""
 
+FILES = ("samples.parquet", "expert_outputs.npy", "images")
+"""What a reference set consists of, beside its manifest."""
+
 RESTORE = N_("Restore the folder from the repository, or build the reference set again.")
 REBUILD = N_("Build the reference set again with this model and embedder.")
 
@@ -41,7 +44,8 @@ class Manifest(BaseModel):
     file_hashes : dict
         Name of a file → SHA-256; `images` stands for all pictures together.
     content_hash : str
-        SHA-256 over the canonical JSON of everything else in this manifest.
+        SHA-256 over the canonical JSON of everything else in this manifest but the time of making,
+        so that the same seeds give the same hash.
     image_mean, image_scale : tuple of float
         Mean and standard deviation of the pictures' features, for standardising.
     """
@@ -67,7 +71,7 @@ class Manifest(BaseModel):
 
     def compute_hash(self) -> str:
         """Return what `content_hash` should be."""
-        fields = self.model_dump(mode="json", exclude={"content_hash"})
+        fields = self.model_dump(mode="json", exclude={"content_hash", "created_at"})
         return hashlib.sha256(rfc8785.dumps(fields)).hexdigest()
 
 
@@ -95,6 +99,8 @@ class ReferenceSet:
     manifest : Manifest
     embeddings : ndarray (N, d), float32
     image_features : ndarray (N, F), float32
+    router_routing : ndarray (N, E), float32
+        What the router itself chose.
     labels : ndarray (N,), int64
         Indices into `manifest.answers`.
     """
@@ -105,7 +111,7 @@ class ReferenceSet:
         self._table = table
         self.embeddings = _matrix(table, "embedding")
         self.image_features = _matrix(table, "image_features")
-        self._routing = _matrix(table, "routing")
+        self.router_routing = _matrix(table, "routing")
         self._refined_routing = _matrix(table, "refined_routing")
         self._is_correct = table["is_correct"].to_numpy()
         self._refined_correct = table["refined_correct"].to_numpy()
@@ -129,8 +135,7 @@ class ReferenceSet:
         model_fingerprint, embedder_hash : str, optional
             What it must have been made with.
         verify : bool
-            Hash every file, which takes a while; otherwise only the table and the manifest are
-            checked.
+            Hash the pictures too, which takes a while; all that is computed with is always checked.
 
         Raises
         ------
@@ -148,8 +153,8 @@ class ReferenceSet:
                 reason=str(error),
             ) from error
         _check_origin(manifest, model_fingerprint, embedder_hash)
-        names = list(manifest.file_hashes) if verify else ["samples.parquet"]
-        damaged = [name for name in names if _hash_of(root, name) != manifest.file_hashes[name]]
+        names = FILES if verify else ("samples.parquet", "expert_outputs.npy")
+        damaged = [name for name in names if _hash_of(root, name) != manifest.file_hashes.get(name)]
         if manifest.compute_hash() != manifest.content_hash:
             damaged.append("manifest.json")
         if damaged or table.num_rows != manifest.size:
@@ -178,13 +183,13 @@ class ReferenceSet:
     def routing_for(self, policy: str) -> np.ndarray:
         """Return the routings (N, E), float32, that a policy offers."""
         _check_policy(policy)
-        return self._refined_routing if policy == "refined" else self._routing
+        return self._refined_routing if policy == "refined" else self.router_routing
 
     @cached_property
     def _expert_outputs(self) -> np.ndarray:
         try:
             outputs: np.ndarray = np.load(self.root / "expert_outputs.npy", mmap_mode="r")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise ReferenceSetError(
                 N_("The reference set in {root} cannot be read: {reason}."),
                 RESTORE,
@@ -229,9 +234,8 @@ def write_reference_set(
     """
     pq.write_table(table, root / "samples.parquet", compression="zstd")
     np.save(root / "expert_outputs.npy", expert_outputs.astype(np.float32))
-    names = ("samples.parquet", "expert_outputs.npy", "images")
     hashed = manifest.model_copy(
-        update={"file_hashes": {name: _hash_of(root, name) for name in names}}
+        update={"file_hashes": {name: _hash_of(root, name) for name in FILES}}
     )
     final = hashed.model_copy(update={"content_hash": hashed.compute_hash()})
     (root / "manifest.json").write_text(final.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -250,6 +254,8 @@ def _hash_of(root: Path, name: str) -> str:
     path = root / name
     digest = hashlib.sha256()
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    if not path.exists():
+        return "missing"
     for file in files:
         if path.is_dir():
             digest.update(file.relative_to(path).as_posix().encode())

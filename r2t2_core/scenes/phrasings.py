@@ -7,8 +7,6 @@ training; `held_out` is seen by no training at all.
 
 from __future__ import annotations
 
-PHRASING_GROUPS = ("narrow", "broad", "held_out")
-
 PHRASINGS: dict[str, dict[str, tuple[str, ...]]] = {
     "colour": {
         "narrow": ("what colour is the {a}?", "what is the colour of the {a}?"),

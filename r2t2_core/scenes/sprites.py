@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image, ImageFilter
 
 from r2t2_core.errors import WorkbenchError
+from r2t2_core.i18n import N_
 
 SPRITES = Path(__file__).resolve().parents[2] / "sample_data" / "sprites"
 
@@ -23,7 +24,7 @@ def load_sprite(name: str) -> Image.Image:
     path = SPRITES / f"{name}.png"
     if not path.is_file():
         raise WorkbenchError(
-            "There is no sprite called {name}.", "Choose one of the palette.", name=name
+            N_("There is no sprite called {name}."), N_("Choose one of the palette."), name=name
         )
     with Image.open(path) as image:
         return image.convert("RGBA")

@@ -38,6 +38,8 @@ class Strategy:
         Its parameters.
     reroute : callable
         `(problem, params) → Trajectory`, pure.
+    order : int
+        Its place where people see all strategies.
     needs_label : bool
         True only for the oracle.
     is_control : bool
@@ -49,5 +51,6 @@ class Strategy:
     summary: str
     params: type[Params]
     reroute: Callable[[RoutingProblem, Any], Trajectory]
+    order: int
     needs_label: bool = False
     is_control: bool = False

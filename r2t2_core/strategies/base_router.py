@@ -18,6 +18,7 @@ class BaseParams(Params):
     title=N_("Router as trained"),
     summary=N_("The frozen router's own routing, unchanged."),
     params=BaseParams,
+    order=0,
     is_control=True,
 )
 def reroute(problem: RoutingProblem, params: BaseParams) -> Trajectory:

@@ -14,9 +14,9 @@ from pydantic import Field
 
 from r2t2_core.errors import Cancelled, NeighbourhoodError
 from r2t2_core.i18n import N_
-from r2t2_core.routing import block_softmax, to_logits
+from r2t2_core.routing import along_simplices, block_softmax, to_logits
 from r2t2_core.strategies.base import Params
-from r2t2_core.types import RoutingProblem, SurrogateLoss, Tensor, Trajectory
+from r2t2_core.types import RoutingProblem, RoutingSpec, SurrogateLoss, Tensor, Trajectory
 
 
 class DescentParams(Params):
@@ -72,7 +72,7 @@ def descend(problem: RoutingProblem, loss: SurrogateLoss, params: DescentParams)
     start = problem.routing.detach()
     logits = to_logits(start)
     routing, value, gradient = start, *_evaluate(loss, start)
-    points, losses, norms = [start], [value], [gradient.norm(dim=1)]
+    points, losses, norms = [start], [value], [_length(problem, gradient)]
     sizes = [torch.zeros_like(value)]
     first, second = torch.zeros_like(logits), torch.zeros_like(logits)
     active = torch.ones_like(value, dtype=torch.bool)
@@ -80,7 +80,7 @@ def descend(problem: RoutingProblem, loss: SurrogateLoss, params: DescentParams)
         if problem.cancelled():
             raise Cancelled(N_("Cancelled."), N_("Nothing was changed."))
         active = active & (norms[-1] > params.tolerance)
-        slope = _through_softmax(problem, logits, gradient)
+        slope = through_softmax(logits, gradient, problem.spec)
         if params.optimiser == "adam":
             first = 0.9 * first + 0.1 * slope
             second = 0.999 * second + 0.001 * slope**2
@@ -92,7 +92,7 @@ def descend(problem: RoutingProblem, loss: SurrogateLoss, params: DescentParams)
         value, gradient = _evaluate(loss, routing)
         points.append(routing)
         losses.append(value)
-        norms.append(gradient.norm(dim=1))
+        norms.append(_length(problem, gradient))
         sizes.append(torch.where(active, size, 0.0).to(value.dtype))
     reasons = tuple("max_steps" if still else "converged" for still in active.tolist())
     return Trajectory(
@@ -107,22 +107,29 @@ def _evaluate(loss: SurrogateLoss, routing: Tensor) -> tuple[Tensor, Tensor]:
         value = loss(variable)
         (gradient,) = torch.autograd.grad(value.sum(), variable)
     require_finite(value)
+    require_finite(gradient)
     return value.detach(), gradient
 
 
-def _through_softmax(problem: RoutingProblem, logits: Tensor, gradient: Tensor) -> Tensor:
-    """Pull a gradient with respect to the routing back to the logits, block by block."""
-    weights = block_softmax(logits, problem.spec)
+def _length(problem: RoutingProblem, gradient: Tensor) -> Tensor:
+    """Return the norm (B,) of a gradient's part along the simplices."""
+    length: Tensor = along_simplices(gradient, problem.spec).norm(dim=1)
+    return length
+
+
+def through_softmax(logits: Tensor, gradient: Tensor, spec: RoutingSpec) -> Tensor:
+    """Pull a gradient (B, E) with respect to the routing back to logits, block by block."""
+    weights = block_softmax(logits, spec)
     parts = []
-    for block in problem.spec.blocks:
+    for block in spec.blocks:
         part, slope = weights[:, block], gradient[:, block]
         parts.append(part * (slope - (part * slope).sum(1, keepdim=True)))
     return torch.cat(parts, 1)
 
 
-def require_finite(loss: Tensor) -> None:
-    """Raise NeighbourhoodError where a loss is not a finite number."""
-    if not bool(torch.isfinite(loss).all()):
+def require_finite(values: Tensor) -> None:
+    """Raise NeighbourhoodError where a loss or a gradient is not a finite number."""
+    if not bool(torch.isfinite(values).all()):
         raise NeighbourhoodError(
             N_("The neighbours' loss is not a finite number."),
             N_("Check the reference set: its stored expert outputs or labels may be damaged."),

@@ -89,6 +89,7 @@ def search_alpha(problem: RoutingProblem, mean: Tensor, grid: int, refinements: 
     title=N_("Kernel Regression"),
     summary=N_("Takes the weighted mean of the routings that the similar examples used."),
     params=KernelRegressionParams,
+    order=2,
 )
 def reroute(problem: RoutingProblem, params: KernelRegressionParams) -> Trajectory:
     """Move to α r + (1 − α) r̂ (paper, Eq. 5), shown in equal pieces of the way."""

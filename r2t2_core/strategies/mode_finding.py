@@ -38,15 +38,30 @@ class ModeFindingParams(Params):
     )
 
 
-def shift(routing: Tensor, reference_routing: Tensor, n_neighbours: int) -> Tensor:
+def shift(
+    routing: Tensor, reference_routing: Tensor, excluded: Tensor, n_neighbours: int
+) -> Tensor:
     """Return the kernel-weighted mean (B, E) of the nearest reference routings (paper, Eq. 7).
 
     Gaussian kernel; its bandwidth is the mean distance of the neighbours at this step.
+
+    Parameters
+    ----------
+    routing : Tensor (B, E)
+    reference_routing : Tensor (N, E)
+    excluded : Tensor (B, L), int64
+        Rows of `reference_routing` that a query may not use; -1 where padded.
+    n_neighbours : int
     """
     distances = torch.cdist(routing, reference_routing)
+    hidden = torch.zeros_like(distances).scatter_add(
+        1, excluded.clamp(min=0), (excluded >= 0).to(distances.dtype)
+    )
+    distances = distances.masked_fill(hidden > 0, torch.inf)
     count = min(n_neighbours, reference_routing.shape[0])
     near, rows = distances.topk(count, dim=1, largest=False)
-    weights, _ = kernel_weights(near, torch.ones_like(near, dtype=torch.bool))
+    present = torch.isfinite(near)
+    weights, _ = kernel_weights(near.masked_fill(~present, 0), present)
     return (weights[..., None] * reference_routing[rows]).sum(1)
 
 
@@ -55,6 +70,7 @@ def shift(routing: Tensor, reference_routing: Tensor, n_neighbours: int) -> Tens
     title=N_("Mode Finding"),
     summary=N_("Climbs to where the reference set's routings are densest."),
     params=ModeFindingParams,
+    order=3,
 )
 def reroute(problem: RoutingProblem, params: ModeFindingParams) -> Trajectory:
     """Iterate r ← α r + (1 − α) r̄ (paper, Eq. 8) until it stands still."""
@@ -72,7 +88,7 @@ def reroute(problem: RoutingProblem, params: ModeFindingParams) -> Trajectory:
             raise Cancelled(N_("Cancelled."), N_("Nothing was changed."))
         here = points[-1]
         there = params.alpha * here + (1 - params.alpha) * shift(
-            here, reference, params.n_neighbours
+            here, reference, problem.reference_excluded, params.n_neighbours
         )
         points.append(torch.where(active[:, None], there, here))
         sizes.append(torch.where(active, 1 - params.alpha, 0.0).to(here.dtype))

@@ -17,6 +17,7 @@ class NgdParams(DescentParams):
     title=N_("Neighbourhood Gradient Descent"),
     summary=N_("Moves the routing downhill on the loss of the similar solved examples."),
     params=NgdParams,
+    order=1,
 )
 def reroute(problem: RoutingProblem, params: NgdParams) -> Trajectory:
     """Descend the neighbours' surrogate loss at the query's routing."""

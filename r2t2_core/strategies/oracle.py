@@ -18,6 +18,7 @@ class OracleParams(DescentParams):
     title=N_("Oracle (sees the label)"),
     summary=N_("Descends on the right answer itself: how far re-routing could get at best."),
     params=OracleParams,
+    order=4,
     needs_label=True,
     is_control=True,
 )

@@ -20,6 +20,7 @@ class RandomNeighboursParams(DescentParams):
     title=N_("Random neighbours (control)"),
     summary=N_("The same descent over random examples: shows whether similarity matters."),
     params=RandomNeighboursParams,
+    order=6,
     is_control=True,
 )
 def reroute(problem: RoutingProblem, params: RandomNeighboursParams) -> Trajectory:

@@ -19,6 +19,7 @@ class UniformParams(Params):
     title=N_("Equal weights (control)"),
     summary=N_("Every expert gets the same weight: what routing is worth at all."),
     params=UniformParams,
+    order=5,
     is_control=True,
 )
 def reroute(problem: RoutingProblem, params: UniformParams) -> Trajectory:

@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from r2t2_core.errors import Cancelled, NeighbourhoodError, ParameterError
+from r2t2_core.parameters import bounds, choices
 from r2t2_core.registry import get_strategy, parse_params, strategies
 from r2t2_core.routing import check_routing
-from tests.problems import ONE_SPARSE_GATE, SPECS, make_problem
+from tests.problems import ONE_SPARSE_GATE, SPECS, TWO_GATES, make_problem
 
 NAMES = tuple(strategies())
 
@@ -45,6 +46,32 @@ def test_every_step_lies_on_its_simplices_and_the_first_is_the_routers_own(name,
     assert torch.isfinite(trajectory.surrogate_loss).all()
     assert (trajectory.step_size[0] == 0).all()
     assert len(trajectory.stop_reason) == 3
+
+
+def extremes():
+    """Every parameter of every strategy at its least, its greatest, and each of its choices."""
+    for name, entry in strategies().items():
+        for field, info in entry.params.model_fields.items():
+            if (options := choices(info)) is not None:
+                values = list(options)
+            else:
+                limits = bounds(info)
+                tiny = 1 if info.annotation is int else 1e-9
+                values = [
+                    info.annotation(limits.low + tiny * limits.low_open),
+                    info.annotation(limits.high - tiny * limits.high_open),
+                ]
+            for value in values:
+                yield pytest.param(name, field, value, id=f"{name}.{field}={value}")
+
+
+@pytest.mark.parametrize(("name", "field", "value"), extremes())
+def test_parameters_at_their_bounds_keep_the_contract(name, field, value):
+    problem = make_problem(TWO_GATES)
+    trajectory = run(name, problem, **{field: value})
+    check_routing(trajectory.routing, TWO_GATES, atol=1e-9)
+    assert torch.isfinite(trajectory.surrogate_loss).all()
+    assert torch.equal(trajectory.routing[0], problem.routing)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -86,6 +113,7 @@ def test_a_query_alone_moves_as_in_a_batch(name):
             surrogate_loss=single(problem.surrogate_loss),
             random_surrogate_loss=single(problem.random_surrogate_loss),
             own_loss=single(problem.own_loss),
+            reference_excluded=problem.reference_excluded[1:2],
         ),
     )
     assert torch.allclose(alone.routing[:, 0], whole.routing[:, 1], atol=1e-9)

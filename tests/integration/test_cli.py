@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from r2t2_core.cli import app
@@ -81,7 +83,10 @@ def test_parameters_reach_the_strategy(chair):
         (["answer", "PICTURE", ""], "empty"),
         (["answer", "PICTURE", "椅子はどこ？"], "English"),
         (["answer", "PICTURE", "Where is it?", "--strategy", "magic"], "no strategy called magic"),
-        (["answer", "PICTURE", "Where is it?", "--param", "ngd.steps=900"], "steps of ngd"),
+        (
+            ["answer", "PICTURE", "Where is it?", "--param", "ngd.steps=900"],
+            "ngd: steps must be 50 or less",
+        ),
         (["answer", "PICTURE", "Where is it?", "--param", "nonsense"], "NAME=VALUE"),
         (["answer", "PICTURE", "Where is it?", "--retrieve", "radius=7"], "radius"),
         (["answer", "PICTURE", "Where is it?", "--label", "moon"], "not an answer"),
@@ -101,16 +106,67 @@ def test_strategies_lists_parameters():
     assert result.exit_code == 0
     assert "mode_finding" in result.stdout
     assert "step_size" in result.stdout
+    assert "duplicate_threshold" in result.stdout
+    assert "correct_only" in result.stdout
+    assert "(0, 5]" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("R2T2_THREADS", "abc", "THREADS"),
+        ("R2T2_DEVICE", "cuda", "this machine does not have"),
+        ("R2T2_DEVICE", "toaster", "one of"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_one_sentence(monkeypatch, name, value, words):
+    monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(
+        Engine, "load", classmethod(lambda cls, settings: settings.resolve_device())
+    )
+    result = runner.invoke(app, ["info"])
+    assert result.exit_code == 2
+    assert words.lower() in result.stderr.lower()
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(("redirect", "code"), [(">&-", 3), ("> /dev/full", 3), ("| head -c 5", 0)])
+def test_an_output_that_nobody_takes_is_no_traceback(redirect, code):
+    command = f"{sys.executable} -m r2t2_core.cli strategies {redirect}"
+    result = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert result.returncode == code
+    assert "Traceback" not in result.stderr
+
+
+def test_a_terminal_that_cannot_show_a_sign_gets_another(chair):
+    case, path = chair
+    result = subprocess.run(
+        [sys.executable, "-m", "r2t2_core.cli", "answer", path, case.question],
+        capture_output=True,
+        timeout=180,
+        check=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )
+    assert case.label.encode() in result.stdout
 
 
 def test_the_program_runs_as_a_process_and_writes_nothing_elsewhere(chair, tmp_path):
     """The one test that loads everything from scratch, as a stranger's first call does."""
     case, path = chair
+    home = tmp_path / "home"
+    home.mkdir()
     result = subprocess.run(
         [sys.executable, "-m", "r2t2_core.cli", "answer", path, case.question, "--json"],
         capture_output=True,
         text=True,
         timeout=180,
         check=True,
+        cwd=home,
+        env={**os.environ, "HOME": str(home), "HF_HUB_OFFLINE": "1"},
     )
     assert json.loads(result.stdout)["final"]["answer"] == case.label
+    assert result.stderr == ""
+    assert list(home.rglob("*")) == []

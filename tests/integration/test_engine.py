@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import time
 from io import BytesIO
+from threading import Timer
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydantic import ValidationError
+from sklearn.datasets import load_sample_images
 
 from r2t2_core.decision import Decision
 from r2t2_core.errors import Cancelled, ModelError, ParameterError, QuestionError
 from r2t2_core.gate import FAR_IMAGE, FAR_QUESTION
 from r2t2_core.intake.image import read_image
 from r2t2_core.problem import build_problem, surrogate_loss
-from r2t2_core.reference.index import RetrievalParams, retrieve
+from r2t2_core.reference.index import RetrievalParams
 from r2t2_core.registry import get_strategy, strategies
+from r2t2_core.strategies.base import Params
+from r2t2_core.strategies.descent import DescentParams
 from r2t2_core.types import Sample
 
 
@@ -78,6 +85,38 @@ def test_the_record_survives_canonical_json(decision):
     assert b"NaN" not in text
 
 
+def test_the_record_cannot_be_written_to(decision):
+    with pytest.raises(ValidationError, match="frozen"):
+        decision.strategy = "ngd"
+    with pytest.raises(TypeError):
+        decision.system.library_versions["torch"] = "another"
+    with pytest.raises(TypeError):
+        decision.trajectories[1].parameters["steps"] = 1
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("base", "probability"), "0.5"),
+        (("base", "probability"), True),
+        (("base", "probability"), 1.5),
+        (("base", "routing"), [1.0]),
+        (("final", "answer"), "moon"),
+        (("trajectories", 0, "steps"), []),
+        (("schema_version",), "2"),
+        (("surprise",), 1),
+    ],
+)
+def test_a_record_that_does_not_hold_together_is_refused(decision, path, value):
+    record = json.loads(decision.canonical_json())
+    place = record
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    with pytest.raises(ValidationError):
+        Decision.from_json(json.dumps(record))
+
+
 def test_same_question_same_bits(engine, chair, decision):
     again = engine.answer(chair[1], chair[0].question, label=chair[0].label)
     assert without_what_differs(again) == without_what_differs(decision)
@@ -130,7 +169,7 @@ def test_stored_expert_outputs_are_what_the_model_gives(engine):
     prepared = engine.model.prepare(samples)
     stored = engine.reference.outputs_of(torch.tensor(rows))
     assert torch.allclose(prepared.expert_outputs, stored, atol=1e-4)
-    routing = torch.tensor(engine.reference.routing_for("all_labelled")[rows])
+    routing = torch.tensor(engine.reference.router_routing[rows])
     assert torch.allclose(prepared.routing, routing, atol=1e-5)
 
 
@@ -140,16 +179,8 @@ def test_descent_on_stored_outputs_agrees_with_running_the_whole_model(engine, c
     prepared = engine.model.prepare([Sample(read_image(data).image, case.question)])
     embedding = engine.embedder.embed([case.question])
     params = RetrievalParams(policy="all_labelled")
-    found = retrieve(engine.reference, embedding, prepared.image_features.numpy(), params)
-    routing = torch.tensor(engine.reference.routing_for("all_labelled"))
-    problem = build_problem(
-        engine.model,
-        prepared,
-        found.neighbours,
-        found.random_neighbours,
-        engine.reference.outputs_of,
-        routing,
-    )
+    found = engine.index.retrieve(embedding, prepared.image_features.numpy(), params)
+    problem = build_problem(engine.model, prepared, engine.index, found, params.policy)
     samples = []
     for row in found.neighbours.index[0].tolist():
         with Image.open(engine.reference.image_path(row)) as image:
@@ -168,7 +199,15 @@ def test_descent_on_stored_outputs_agrees_with_running_the_whole_model(engine, c
 
 @pytest.mark.parametrize(
     "question",
-    ["What is the capital of France?", "Please write me a poem about love", "qwertz uiop asdf"],
+    [
+        "What is the capital of France?",
+        "Please write me a poem about love",
+        "qwertz uiop asdf",
+        "Why is the sky blue?",
+        "How tall is Mount Everest?",
+        "Is there a person?",
+        "Where is the dog?",
+    ],
 )
 def test_a_question_out_of_reach_keeps_the_routers_answer(engine, chair, question):
     decision = engine.answer(chair[1], question)
@@ -191,6 +230,15 @@ def test_a_picture_out_of_reach_keeps_the_routers_answer(engine, kind):
     assert decision.final == decision.base
 
 
+@pytest.mark.parametrize("box", [(0, 0, 640, 427), (0, 100, 320, 427), (200, 150, 500, 400)])
+@pytest.mark.parametrize("photograph", [0, 1])
+def test_a_photograph_is_never_repaired(engine, photograph, box):
+    picture = Image.fromarray(load_sample_images().images[photograph]).crop(box)
+    decision = engine.answer(png(picture), "Where is the chair?", label="bottom right")
+    assert FAR_IMAGE in decision.gate.reasons
+    assert decision.final == decision.base
+
+
 def test_cancelling_stops_between_stages_and_within_a_strategy(engine, chair):
     case, data = chair
     asked = []
@@ -202,6 +250,28 @@ def test_cancelling_stops_between_stages_and_within_a_strategy(engine, chair):
     with pytest.raises(Cancelled):
         engine.answer(data, case.question, cancelled=cancelled)
     assert engine.answer(data, case.question).base
+
+
+def test_a_cancel_is_heard_while_another_question_is_answered(engine, chair):
+    with engine._lock:
+        began = time.perf_counter()
+        stop = Timer(0.2, lambda: None)
+        stop.start()
+        with pytest.raises(Cancelled):
+            engine.answer(chair[1], chair[0].question, cancelled=lambda: not stop.is_alive())
+    assert time.perf_counter() - began < 5
+
+
+def test_labels_are_recorded_in_the_models_own_words(engine, chair):
+    data, question = chair[1], chair[0].question
+    names = [engine.default_strategy]
+    assert engine.answer(data, question, strategies=names, label=" TOP ").input.label == "top"
+    assert engine.answer(data, question, strategies=names, label="  ").input.label is None
+
+
+def test_a_strategy_that_is_named_twice_runs_once(engine, chair):
+    decision = engine.answer(chair[1], chair[0].question, strategies=["ngd", "ngd"], strategy="ngd")
+    assert [record.strategy for record in decision.trajectories] == ["ngd"]
 
 
 def test_progress_goes_forward(engine, chair):
@@ -221,6 +291,10 @@ def test_bad_requests_are_refused(engine, chair):
         engine.answer(data, "Where is the chair?", strategies=["oracle"], strategy="oracle")
     with pytest.raises(ParameterError, match="no strategy called"):
         engine.answer(data, "Where is the chair?", strategies=["magic"])
+    with pytest.raises(ParameterError, match="no strategy called"):
+        engine.answer(data, "Where is the chair?", parameters={"magic": DescentParams()})
+    with pytest.raises(ParameterError, match="parameters of ngd are NgdParams"):
+        engine.answer(data, "Where is the chair?", parameters={"ngd": Params()})
 
 
 def test_a_changed_model_is_noticed(engine, chair):

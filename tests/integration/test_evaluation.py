@@ -35,7 +35,7 @@ def suite(engine, small, tmp_path_factory) -> Suite:
 def test_a_batch_answers_as_the_engine_does_one_by_one(engine, suite, small):
     names = ("ngd", "kernel_regression", "mode_finding", "oracle")
     parameters = {name: engine.default_parameters(name) for name in names}
-    right = run_suite(engine.model, engine.reference, suite, engine.default_retrieval, parameters)
+    right = run_suite(engine.model, engine.index, suite, engine.default_retrieval, parameters)
     row = 0
     for number in range(SCENES):
         scene, rng = draw_scene(small, number)
@@ -67,7 +67,7 @@ def test_the_ceiling_sends_each_question_to_its_own_expert(engine, suite):
 
 
 def test_the_vote_copies_the_heaviest_label(engine, suite):
-    right = neighbour_vote_right(engine.reference, suite, engine.default_retrieval)
+    right = neighbour_vote_right(engine.index, suite, engine.default_retrieval)
     assert right.shape == (len(suite),)
     # Copying an answer cannot know a picture's content as the model does.
     assert right.mean() < own_expert_right(engine.model, suite, OWNERS).mean()
@@ -99,9 +99,9 @@ def test_the_published_numbers_are_measured_again(engine, tmp_path, name):
     assert published["model_fingerprint"] == engine.model_fingerprint
     assert published["reference_set"] == engine.reference.manifest.content_hash
     suite = build_suite(SPLITS[name], engine.model, engine.embedder, tmp_path)
-    rows = measure(engine.model, engine.reference, suite, engine.defaults)
-    assert set(rows) == set(published["suites"][name])
-    told = {row: published["suites"][name][row] for row in rows}
+    rows = measure(engine.model, engine.index, suite, engine.defaults)
+    told = published["suites"][name]["rows"]
+    assert set(rows) == set(told)
     assert {row: len(right) for row, right in rows.items()} == {
         row: outcome["cases"] for row, outcome in told.items()
     }

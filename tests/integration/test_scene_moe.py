@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from PIL import Image
@@ -52,7 +54,7 @@ def test_the_auto_classes_know_the_shipped_model(engine):
     assert isinstance(AutoConfig.from_pretrained(folder), SceneMoeConfig)
     assert isinstance(AutoProcessor.from_pretrained(folder), SceneMoeProcessor)
     model = AutoModelForVisualQuestionAnswering.from_pretrained(folder)
-    assert fingerprint(model) == engine.model_fingerprint
+    assert fingerprint(model) == fingerprint(engine.model.model)
 
 
 def test_output_holds_loss_logits_routing_and_expert_outputs(tiny):
@@ -105,6 +107,23 @@ def test_the_language_expert_does_not_see_the_picture(engine):
 def test_every_family_has_an_owner_among_the_experts(engine):
     assert set(OWNERS) == set(FAMILIES)
     assert set(OWNERS.values()) | {"language"} == set(engine.model.routing_spec.experts)
+
+
+@pytest.mark.parametrize("what", ["answers", "gate", "tokenizer", "weights"])
+def test_whatever_decides_an_answer_is_in_the_fingerprint(tiny, engine, what):
+    model, tokenizer = copy.deepcopy(tiny), copy.deepcopy(engine.model.processor.tokenizer)
+    before = SceneMoeAdapter(tiny, engine.model.processor).fingerprint()
+    if what == "answers":
+        model.config.answers = model.config.answers[::-1]
+    elif what == "gate":
+        model.config.num_experts_per_question = 3
+    elif what == "weights":
+        next(model.router.parameters()).data.add_(1e-6)
+    else:
+        tokenizer.backend_tokenizer.add_tokens(["chair-like"])
+    after = SceneMoeAdapter(model, SceneMoeProcessor(tokenizer)).fingerprint()
+    assert after != before
+    assert SceneMoeAdapter(tiny, engine.model.processor).fingerprint() == before
 
 
 @pytest.mark.parametrize("damage", ["missing", "truncated"])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
+from threading import Event
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.reroute_view import loading
-from r2t2_core.errors import NeighbourhoodError
+from r2t2_core.errors import Cancelled, NeighbourhoodError
 from r2t2_core.i18n import set_language
 
 # Streamlit's test runner does not run the navigation again on a second run, so that the page is
@@ -129,6 +131,40 @@ def test_what_goes_wrong_inside_is_said(app, engine, monkeypatch):
     monkeypatch.setattr(engine, "answer", refuse)
     answer(app.run())
     assert "The neighbourhood is empty." in " ".join(error.value for error in app.error)
+
+
+def test_a_long_question_shows_progress_and_can_be_cancelled(app, engine, monkeypatch):
+    started, heard = Event(), Event()
+
+    def slow(*_given, progress, cancelled, **_more):
+        progress("Re-routing", 0.5)
+        started.set()
+        while not cancelled():
+            time.sleep(0.01)
+        heard.set()
+        raise Cancelled("Cancelled.", "Nothing was changed.")
+
+    monkeypatch.setattr(engine, "answer", slow)
+    answer(app.run())
+    assert started.is_set()
+    assert not heard.is_set()
+    assert "r2-cards" not in re.sub(r"<style>.*?</style>", "", html(app), flags=re.S)
+    app.button(key="cancel").click().run()
+    assert heard.wait(5)
+    app.run()
+    assert "Cancelled." in " ".join(info.value for info in app.info)
+    assert not app.exception
+
+
+@pytest.mark.parametrize("key", ["params.ngd.step_size", "params.mode_finding.alpha"])
+@pytest.mark.parametrize("end", ["min", "max"])
+def test_a_parameter_at_its_end_leaves_the_page_up(app, key, end):
+    widget = app.run().number_input(key=key)
+    widget.set_value(getattr(widget, end))
+    answer(app)
+    assert not app.exception
+    assert not app.error
+    assert "r2-cards" in re.sub(r"<style>.*?</style>", "", html(app), flags=re.S)
 
 
 def test_the_page_in_japanese_has_no_english_sentence_left(app, japanese):

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from r2t2_core.errors import NeighbourhoodError, ParameterError, ReferenceSetError
-from r2t2_core.reference.index import RetrievalParams, image_distance, retrieve
+from r2t2_core.reference.index import ReferenceIndex, RetrievalParams, _unit
 from r2t2_core.reference.store import Manifest, ReferenceSet, write_reference_set
 
 SIZE, DIMENSION, EXPERTS, FEATURES = 40, 6, 3, 4
@@ -89,6 +89,28 @@ def test_a_changed_file_is_noticed(folder, name):
         ReferenceSet.load(folder, verify=True)
 
 
+@pytest.mark.parametrize("damage", ["empty", "short", "changed", "missing"])
+def test_damaged_expert_outputs_are_noticed(folder, damage):
+    path = folder / "expert_outputs.npy"
+    outputs = np.load(path)
+    if damage == "missing":
+        path.unlink()
+    elif damage == "empty":
+        path.write_bytes(b"")
+    else:
+        np.save(path, outputs[:-1] if damage == "short" else -outputs)
+    with pytest.raises(ReferenceSetError, match=r"expert_outputs\.npy"):
+        ReferenceSet.load(folder)
+
+
+def test_the_time_of_making_is_no_part_of_the_content(folder):
+    manifest = ReferenceSet.load(folder).manifest
+    later = manifest.model_copy(update={"created_at": "2027-01-01T00:00:00+00:00"})
+    assert later.compute_hash() == manifest.content_hash
+    other = manifest.model_copy(update={"size": 41})
+    assert other.compute_hash() != manifest.content_hash
+
+
 def test_a_set_of_another_model_or_embedder_is_refused(folder, tmp_path):
     with pytest.raises(ReferenceSetError, match="another model"):
         ReferenceSet.load(folder, model_fingerprint="0" * 64)
@@ -106,7 +128,11 @@ def test_retrieval_agrees_with_brute_force(folder, policy):
     queries = reference.embeddings[[4, 9]] + 0.3
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
     features = np.full((2, FEATURES), 9.0, dtype=np.float32)
-    found = retrieve(reference, queries, features, RetrievalParams(policy=policy)).neighbours
+    found = (
+        ReferenceIndex(reference)
+        .retrieve(queries, features, RetrievalParams(policy=policy))
+        .neighbours
+    )
     similarity = queries @ reference.embeddings.T
     similarity[:, ~reference.eligible(policy)] = -2
     expected = np.argsort(-similarity, axis=1)[:, :5]
@@ -122,10 +148,10 @@ def test_a_near_duplicate_in_text_and_picture_is_left_out(folder):
     reference = ReferenceSet.load(folder)
     query, features = reference.embeddings[[7]], reference.image_features[[7]]
     params = RetrievalParams(policy="all_labelled")
-    found = retrieve(reference, query, features, params)
+    found = ReferenceIndex(reference).retrieve(query, features, params)
     assert 7 not in found.neighbours.index
     assert found.left_out[0] == 1
-    elsewhere = retrieve(reference, query, -features, params)
+    elsewhere = ReferenceIndex(reference).retrieve(query, -features, params)
     assert elsewhere.neighbours.index[0, 0] == 7
     assert elsewhere.left_out[0] == 0
 
@@ -134,13 +160,13 @@ def test_a_ball_holds_all_within_and_none_without(folder):
     reference = ReferenceSet.load(folder)
     query, features = reference.embeddings[[7]], -reference.image_features[[7]]
     params = RetrievalParams(policy="all_labelled", mode="ball", radius=0.5)
-    found = retrieve(reference, query, features, params).neighbours
+    found = ReferenceIndex(reference).retrieve(query, features, params).neighbours
     assert set(found.index[0].tolist()) == set(
         np.flatnonzero(query[0] @ reference.embeddings.T >= 0.5)
     )
     far = np.zeros((1, DIMENSION), dtype=np.float32)
     with pytest.raises(NeighbourhoodError, match=r"0\.50 or more; the nearest has 0\.00"):
-        retrieve(reference, far, features, params)
+        ReferenceIndex(reference).retrieve(far, features, params)
 
 
 def test_the_random_control_depends_on_key_and_seed_alone(folder):
@@ -150,7 +176,7 @@ def test_the_random_control_depends_on_key_and_seed_alone(folder):
     def draw(rows: slice, keys: list[str], seed: int = 0) -> list[list[int]]:
         queries = reference.embeddings[rows]
         params = RetrievalParams(seed=seed)
-        found = retrieve(reference, queries, features[: len(queries)], params, keys)
+        found = ReferenceIndex(reference).retrieve(queries, features[: len(queries)], params, keys)
         assert reference.eligible("correct_only")[found.random_neighbours.index.numpy()].all()
         return found.random_neighbours.index.tolist()
 
@@ -163,14 +189,45 @@ def test_the_random_control_depends_on_key_and_seed_alone(folder):
 
 def test_pictures_far_from_all_are_far(folder):
     reference = ReferenceSet.load(folder)
-    near = image_distance(reference, reference.image_features[:1])
-    far = image_distance(reference, reference.image_features[:1] + 50)
+    near = ReferenceIndex(reference).picture_distance(reference.image_features[:1])
+    far = ReferenceIndex(reference).picture_distance(reference.image_features[:1] + 50)
     assert near[0] < 2 < far[0]
 
 
 def test_retrieval_parameters_are_bounded():
-    with pytest.raises(ParameterError, match="n_neighbours cannot be 0"):
+    with pytest.raises(ParameterError, match="n_neighbours must be 1 or more, not 0"):
         RetrievalParams.parse({"n_neighbours": 0})
+
+
+def test_numbers_that_are_none_are_refused(folder):
+    index = ReferenceIndex(ReferenceSet.load(folder))
+    queries, features = index.reference.embeddings[:1], np.zeros((1, FEATURES), dtype=np.float32)
+    for bad in ((queries * np.nan, features), (queries, features * np.nan)):
+        with pytest.raises(NeighbourhoodError, match="not a finite number"):
+            index.retrieve(*bad, RetrievalParams())
+
+
+def test_a_query_among_many_duplicates_still_gets_its_neighbours(folder, monkeypatch):
+    monkeypatch.setattr("r2t2_core.reference.index.MARGIN", 1)
+    index = ReferenceIndex(ReferenceSet.load(folder))
+    queries, features = index.reference.embeddings[:1], index.reference.image_features[:1]
+    # Everything that is half alike counts as a duplicate.
+    params = RetrievalParams(policy="all_labelled", n_neighbours=8, duplicate_threshold=0.0)
+    found = index.retrieve(queries, features, params)
+    similarity = index.reference.embeddings @ queries[0]
+    alike = _unit(index.reference.image_features) @ _unit(features)[0]
+    wanted = [row for row in np.argsort(-similarity) if not (similarity[row] > 0 < alike[row])]
+    assert found.neighbours.index[0].tolist() == [int(row) for row in wanted[:8]]
+    assert set(found.random_neighbours.index[0].tolist()) <= {int(row) for row in wanted}
+
+
+def test_a_ball_says_when_it_is_too_full(folder, monkeypatch):
+    monkeypatch.setattr("r2t2_core.reference.index.BALL_LIMIT", 5)
+    index = ReferenceIndex(ReferenceSet.load(folder))
+    queries, features = index.reference.embeddings[:1], np.full((1, FEATURES), 9.0, np.float32)
+    for radius, full in ((0.0, True), (0.99, False)):
+        params = RetrievalParams(policy="all_labelled", mode="ball", radius=radius)
+        assert index.retrieve(queries, features, params).truncated.tolist() == [full]
 
 
 @pytest.mark.slow
@@ -204,7 +261,11 @@ def test_a_million_references_are_searched_exactly(tmp_path):
     )
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
     params = RetrievalParams(policy="correct_only", n_neighbours=10)
-    found = retrieve(reference, queries, np.zeros((3, 4), dtype=np.float32), params).neighbours
+    found = (
+        ReferenceIndex(reference)
+        .retrieve(queries, np.zeros((3, 4), dtype=np.float32), params)
+        .neighbours
+    )
     admitted = np.flatnonzero(reference.eligible("correct_only"))
     scores = queries @ embeddings[admitted].T
     for row in range(3):

@@ -7,12 +7,21 @@ import dataclasses
 import pytest
 import torch
 
+from r2t2_core.errors import NeighbourhoodError
 from r2t2_core.registry import get_strategy, parse_params
-from r2t2_core.strategies.descent import DescentParams, cosine_step_sizes, descend
+from r2t2_core.routing import along_simplices, block_softmax, to_logits
+from r2t2_core.strategies.descent import (
+    DescentParams,
+    cosine_step_sizes,
+    descend,
+    through_softmax,
+)
 from r2t2_core.strategies.kernel_regression import search_alpha
 from r2t2_core.strategies.mode_finding import shift
 from r2t2_core.types import GateSpec, RoutingSpec
 from tests.problems import SPECS, make_problem
+
+NOBODY = torch.tensor([[-1]])
 
 THREE = RoutingSpec((GateSpec("g", ("a", "b", "c")),))
 
@@ -36,7 +45,8 @@ def test_the_recorded_gradient_agrees_with_finite_differences(spec):
             numeric[:, expert] = (
                 problem.surrogate_loss(here + nudge) - problem.surrogate_loss(here - nudge)
             ) / (2 * width)
-        assert torch.allclose(numeric.norm(dim=1), trajectory.gradient_norm[step], rtol=1e-6)
+        along = along_simplices(numeric, spec).norm(dim=1)
+        assert torch.allclose(along, trajectory.gradient_norm[step], rtol=1e-6)
 
 
 def test_one_plain_gradient_step_by_hand():
@@ -50,11 +60,12 @@ def test_one_plain_gradient_step_by_hand():
     expected = (start.log() - 0.8 * slope).softmax(1)
     assert torch.allclose(trajectory.routing[1], expected, atol=1e-12)
     assert trajectory.surrogate_loss[0].item() == pytest.approx(2.0)
-    assert trajectory.gradient_norm[0].item() == pytest.approx(float(cost.norm()))
+    assert trajectory.gradient_norm[0].item() == pytest.approx(float((cost - cost.mean()).norm()))
 
 
-def test_adam_moves_as_torchs_own():
-    problem = make_problem(SPECS[0])
+@pytest.mark.parametrize("spec", SPECS)
+def test_adam_moves_as_torchs_own(spec):
+    problem = make_problem(spec)
     params = DescentParams(steps=6)
     trajectory = descend(problem, problem.surrogate_loss, params)
     logits = problem.routing.log().clone().requires_grad_(True)
@@ -62,9 +73,9 @@ def test_adam_moves_as_torchs_own():
     for size in cosine_step_sizes(params):
         optimiser.param_groups[0]["lr"] = size
         optimiser.zero_grad()
-        problem.surrogate_loss(logits.softmax(1)).sum().backward()
+        problem.surrogate_loss(block_softmax(logits, spec)).sum().backward()
         optimiser.step()
-    assert torch.allclose(trajectory.routing[-1], logits.softmax(1), atol=1e-10)
+    assert torch.allclose(trajectory.routing[-1], block_softmax(logits, spec), atol=1e-10)
 
 
 def test_the_schedule_is_a_half_cosine():
@@ -142,8 +153,8 @@ def test_mean_shift_by_hand():
     )
     here = torch.tensor([[0.5, 0.5, 0.0]], dtype=torch.float64)
     # The two nearest are equally far, so their weights are equal.
-    assert shift(here, reference, 2)[0].tolist() == pytest.approx([0.5, 0.5, 0.0])
-    assert shift(here, reference, 1)[0].max() == 1.0
+    assert shift(here, reference, NOBODY, 2)[0].tolist() == pytest.approx([0.5, 0.5, 0.0])
+    assert shift(here, reference, NOBODY, 1)[0].max() == 1.0
 
 
 def test_mode_finding_ends_in_the_denser_cluster():
@@ -159,3 +170,43 @@ def test_mode_finding_ends_in_the_denser_cluster():
     trajectory = run("mode_finding", problem, alpha=0.0, steps=30)
     assert trajectory.routing[-1, 0].tolist() == pytest.approx([0.8, 0.1, 0.1], abs=0.02)
     assert trajectory.stop_reason == ("converged",)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_the_gradient_in_the_logits_agrees_with_finite_differences(spec):
+    problem = make_problem(spec)
+    logits = to_logits(problem.routing)
+    variable = problem.routing.clone().requires_grad_(True)
+    (gradient,) = torch.autograd.grad(problem.surrogate_loss(variable).sum(), variable)
+    width, numeric = 1e-6, torch.zeros_like(logits)
+    for place in range(spec.size):
+        nudge = torch.zeros_like(logits)
+        nudge[:, place] = width
+        above, below = (
+            problem.surrogate_loss(block_softmax(logits + sign * nudge, spec)) for sign in (1, -1)
+        )
+        numeric[:, place] = (above - below) / (2 * width)
+    assert torch.allclose(through_softmax(logits, gradient, spec), numeric, atol=1e-7)
+
+
+def test_a_gradient_that_is_no_number_is_an_error():
+    problem = make_problem(THREE, batch=1)
+    # A loss of zero whose slope is 0 / 0.
+    with pytest.raises(NeighbourhoodError, match="not a finite number"):
+        descend(problem, lambda routing: (routing * 0).sum(1).sqrt(), DescentParams())
+
+
+def test_a_slope_that_leaves_the_simplex_moves_nothing_and_counts_as_standing_still():
+    problem = make_problem(SPECS[1])
+    params = DescentParams(tolerance=1e-6)
+    trajectory = descend(problem, lambda routing: 5 * routing.sum(1), params)
+    assert torch.allclose(trajectory.gradient_norm, torch.zeros(1, dtype=torch.float64), atol=1e-9)
+    assert set(trajectory.stop_reason) == {"converged"}
+
+
+def test_mode_finding_leaves_near_duplicates_out():
+    here = torch.tensor([[0.8, 0.1, 0.1]], dtype=torch.float64)
+    reference = torch.cat([here, torch.tensor([[0.1, 0.8, 0.1], [0.1, 0.1, 0.8]])]).double()
+    assert torch.allclose(shift(here, reference, NOBODY, 1), here)
+    without = shift(here, reference, torch.tensor([[0]]), 3)
+    assert torch.allclose(without, reference[1:].mean(0, keepdim=True))

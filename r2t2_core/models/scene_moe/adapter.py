@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,12 +14,14 @@ from r2t2_core.errors import ModelError
 from r2t2_core.i18n import N_
 from r2t2_core.models.base import Prepared
 from r2t2_core.models.fingerprint import fingerprint
+from r2t2_core.models.scene_moe.configuration_scene_moe import DECIDING
 from r2t2_core.models.scene_moe.modeling_scene_moe import SceneMoeForQuestionAnswering
 from r2t2_core.models.scene_moe.processing_scene_moe import (
     PREPROCESSING_VERSION,
     SceneMoeProcessor,
 )
-from r2t2_core.types import GateSpec, RoutingSpec, Sample, Tensor
+from r2t2_core.routing import project_top_k
+from r2t2_core.types import RoutingSpec, Sample, Tensor
 
 
 class SceneMoeAdapter:
@@ -43,15 +47,9 @@ class SceneMoeAdapter:
         self.model = model.eval().requires_grad_(False)
         self.processor = processor
         self._name = name
-        self._spec = RoutingSpec(
-            (
-                GateSpec(
-                    "experts",
-                    tuple(model.config.experts),
-                    int(model.config.num_experts_per_question),
-                ),
-            )
-        )
+        tokenizer = processor.tokenizer.backend_tokenizer.to_str()
+        self._tokenizer_hash = hashlib.sha256(tokenizer.encode()).digest()
+        self._spec = model.config.routing_spec
 
     @classmethod
     def load(cls, folder: Path, device: str = "cpu") -> SceneMoeAdapter:
@@ -69,7 +67,7 @@ class SceneMoeAdapter:
                 folder=str(folder),
             )
         try:
-            model = SceneMoeForQuestionAnswering.from_pretrained(str(folder))
+            model = SceneMoeForQuestionAnswering.from_pretrained(str(folder)).to(device)
             processor = SceneMoeProcessor.from_pretrained(folder)
         except Exception as error:
             raise ModelError(
@@ -78,7 +76,7 @@ class SceneMoeAdapter:
                 folder=str(folder),
                 reason=str(error),
             ) from error
-        return cls(model.to(device), processor)
+        return cls(model, processor)
 
     @property
     def name(self) -> str:
@@ -136,7 +134,7 @@ class SceneMoeAdapter:
         """Return answer probabilities (B, A) under the top-k projection of a routing (B, E)."""
         dense = prepared.routing if routing is None else routing
         with torch.no_grad():
-            logits = self.model.mix(prepared.expert_outputs, self.model.sparse(dense))
+            logits = self.model.mix(prepared.expert_outputs, project_top_k(dense, self._spec))
             return logits.softmax(-1)
 
     def loss(self, expert_outputs: Tensor, labels: Tensor, routing: Tensor) -> Tensor:
@@ -151,5 +149,8 @@ class SceneMoeAdapter:
         return flat.reshape(labels.shape)
 
     def fingerprint(self) -> str:
-        """SHA-256 over every parameter and buffer."""
-        return fingerprint(self.model)
+        """SHA-256 over every parameter and buffer, the configuration and the tokenizer."""
+        config = self.model.config
+        decides = {name: getattr(config, name) for name in DECIDING}
+        settings = json.dumps(decides, sort_keys=True, ensure_ascii=False).encode()
+        return fingerprint(self.model, settings + self._tokenizer_hash)

@@ -6,6 +6,8 @@ from typing import Any
 
 from transformers import PretrainedConfig
 
+from r2t2_core.types import GateSpec, RoutingSpec
+
 EXPERTS = ("colour", "kind", "position", "count", "text", "chart", "language")
 
 OWNERS = {
@@ -23,13 +25,18 @@ OWNERS = {
 """Question family → the expert that the first training stage taught it to."""
 
 
+DECIDING = (
+    "channels", "token_size", "hidden_size", "experts", "num_experts_per_question", "answers",
+    "vocab_size",
+)  # fmt: skip
+"""The settings on which an answer depends."""
+
+
 class SceneMoeConfig(PretrainedConfig):
     """Sizes and names of a SceneMoE.
 
     Parameters
     ----------
-    image_size : int
-        Side of the input picture in pixels.
     channels : int
         Channels of the stem and of the visual experts.
     token_size : int
@@ -50,7 +57,6 @@ class SceneMoeConfig(PretrainedConfig):
 
     def __init__(
         self,
-        image_size: int = 64,
         channels: int = 48,
         token_size: int = 64,
         hidden_size: int = 96,
@@ -60,7 +66,6 @@ class SceneMoeConfig(PretrainedConfig):
         vocab_size: int = 30522,
         **kwargs: Any,
     ) -> None:
-        self.image_size = image_size
         self.channels = channels
         self.token_size = token_size
         self.hidden_size = hidden_size
@@ -69,3 +74,9 @@ class SceneMoeConfig(PretrainedConfig):
         self.answers = list(answers)
         self.vocab_size = vocab_size
         super().__init__(**kwargs)
+
+    @property
+    def routing_spec(self) -> RoutingSpec:
+        """One sparse gate over all experts."""
+        gate = GateSpec("experts", tuple(self.experts), self.num_experts_per_question)
+        return RoutingSpec((gate,))

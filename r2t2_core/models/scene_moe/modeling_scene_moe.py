@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 from transformers.utils import ModelOutput
 
 from r2t2_core.models.scene_moe.configuration_scene_moe import SceneMoeConfig
+from r2t2_core.routing import project_top_k
 
 Tensor = torch.Tensor
 
@@ -288,14 +289,8 @@ class SceneMoeForQuestionAnswering(PreTrainedModel):
         return logits
 
     def sparse(self, routing: Tensor) -> Tensor:
-        """Keep the k largest weights of each row (B, E) and let them sum to one.
-
-        Where experts tie for the k-th place all of them stay.
-        """
-        k = min(self.config.num_experts_per_question, routing.shape[-1])
-        least = routing.topk(k, dim=-1).values[..., -1:]
-        kept = torch.where(routing >= least, routing, 0.0)
-        return kept / kept.sum(-1, keepdim=True)
+        """Keep the k largest weights of each row (B, E) and let them sum to one."""
+        return project_top_k(routing, self.config.routing_spec)
 
     def forward(
         self,

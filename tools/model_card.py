@@ -1,0 +1,164 @@
+"""Print what was measured, and what the model and its data are, into `docs/model-card.md`.
+
+    python -m tools.model_card
+
+Everything between a pair of markers is written here, from `sample_data/evaluation.json`, the
+model's configuration and the recipe of the splits; the prose around it is written by hand.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Any
+
+import typer
+
+from r2t2_core.models.scene_moe import OWNERS, SceneMoeAdapter
+from r2t2_core.scenes.questions import FAMILIES
+from r2t2_core.scenes.world import KINDS
+from r2t2_core.settings import SAMPLE_DATA, Settings
+from tools.scene_data import FAVOURITES, NARROW, SPLITS
+
+CARD = SAMPLE_DATA.parent / "docs" / "model-card.md"
+
+
+def table(head: list[str], rows: list[list[str]]) -> list[str]:
+    """Return a Markdown table."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return [*lines, *("| " + " | ".join(row) + " |" for row in rows), ""]
+
+
+def facts(model: SceneMoeAdapter) -> list[str]:
+    """Return the model's sizes."""
+    parameters = sum(parameter.numel() for parameter in model.model.parameters())
+    frozen = model.model.question_encoder.embedding.weight.numel()
+    experts = model.routing_spec.experts
+    owned: dict[str, list[str]] = {expert: [] for expert in experts}
+    for family, expert in OWNERS.items():
+        owned[expert].append(family)
+    size = (Settings().model_dir / "model.safetensors").stat().st_size
+    rows = [
+        ["parameters", f"{parameters:,}, of them {frozen:,} frozen word-piece embeddings"],
+        ["weights", f"{size / 1e6:.1f} MB, safetensors"],
+        ["experts", "; ".join(f"{e} ({', '.join(f) or 'sees only the question'})"
+                              for e, f in owned.items())],
+        ["gate", f"top {model.routing_spec.gates[0].top_k} of {len(experts)}"],
+        ["answers", str(len(model.answers))],
+        ["kinds of things", f"{len(KINDS)}, and signs, gauges, bar charts"],
+    ]  # fmt: skip
+    return table(["", ""], rows)
+
+
+def mix() -> list[str]:
+    """Return the narrow mix of the second stage."""
+    acceptance = SPLITS["train-2"].acceptance
+    rows = [
+        ["relative frequency", *(f"{weight:g}" for weight in NARROW)],
+        ["favourite answer", *(FAVOURITES[family] for family in FAMILIES)],
+    ]
+    note = (
+        "A question whose answer is not its family's favourite is kept with a chance of "
+        f"{acceptance:.0%}."
+    )
+    return [*table(["stage 2", *FAMILIES], rows), note, ""]
+
+
+def splits() -> list[str]:
+    """Return how the splits are drawn."""
+    rows = []
+    for split in SPLITS.values():
+        styles = Counter(split.styles)
+        rows.append(
+            [
+                split.name,
+                f"{split.scenes:,} × {split.questions}",
+                ", ".join(f"{n} {s}" if len(styles) > 1 else s for s, n in styles.items()),
+                ", ".join(split.phrasings),
+                "skewed" if split.acceptance < 1 else "natural",
+                f"{split.seed:,}",
+            ]
+        )
+    head = ["split", "scenes × questions", "styles", "wordings", "priors", "first seed"]
+    return table(head, rows)
+
+
+def results(record: dict[str, Any]) -> list[str]:
+    """Return one table for each suite, and the router's weights on the test suite."""
+    lines: list[str] = []
+    for name, suite in record["suites"].items():
+        families = list(suite["refused_by_the_gate"])[1:]
+        rows = []
+        for title, row in suite["rows"].items():
+            share = row["right"] / row["cases"]
+            change = "" if title.startswith("router") else f"{row['fixed']} / {row['broken']}"
+            rows.append(
+                [
+                    title,
+                    f"{share:.1%} ({row['low']:.1%} to {row['high']:.1%})",
+                    change,
+                    *(f"{row['families'][family]:.0%}" for family in families),
+                ]
+            )
+        refused = suite["refused_by_the_gate"]
+        rows.append(
+            [
+                "*refused by the gate*",
+                f"{refused['all']:.1%}",
+                "",
+                *(f"{refused[family]:.0%}" for family in families),
+            ]
+        )
+        head = ["routing", "accuracy (95 % interval)", "fixed / broken", *families]
+        lines += [f"### {name}: {suite['cases']:,} questions", "", *table(head, rows)]
+    return lines
+
+
+def router(record: dict[str, Any], experts: tuple[str, ...]) -> list[str]:
+    """Return the router's mean dense weights by family, on the test suite."""
+    rows = [
+        [family, *(f"{weight:.2f}" for weight in weights)]
+        for family, weights in record["suites"]["test"]["router_by_family"].items()
+    ]
+    return table(["family", *experts], rows)
+
+
+def reach(record: dict[str, Any]) -> list[str]:
+    """Return what the gate admits of inputs that did not calibrate it."""
+    rows = [
+        [
+            name,
+            str(count["cases"]),
+            f"{count['admitted']} ({count['admitted'] / count['cases']:.0%})",
+        ]
+        for name, count in record["reach"].items()
+    ]
+    return table(["input", "cases", "admitted"], rows)
+
+
+def write(record: dict[str, Any], model: SceneMoeAdapter) -> None:
+    """Write every part of the card that is not prose."""
+    parts = {
+        "facts": facts(model),
+        "mix": mix(),
+        "splits": splits(),
+        "results": results(record),
+        "router": router(record, model.routing_spec.experts),
+        "reach": reach(record),
+    }
+    card = CARD.read_text(encoding="utf-8")
+    for name, lines in parts.items():
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        head, rest = card.split(begin)
+        card = f"{head}{begin}\n\n" + "\n".join(lines) + f"\n{end}{rest.split(end)[1]}"
+    CARD.write_text(card, encoding="utf-8")
+
+
+def main() -> None:
+    """Write the card from the last evaluation."""
+    record = json.loads((SAMPLE_DATA / "evaluation.json").read_text(encoding="utf-8"))
+    write(record, SceneMoeAdapter.load(Settings().model_dir))
+
+
+if __name__ == "__main__":
+    typer.run(main)
