@@ -11,6 +11,7 @@ import shutil
 from pathlib import Path
 
 import typer
+from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 IMAGES = Path(__file__).resolve().parents[1] / "docs" / "images"
@@ -49,6 +50,13 @@ def settle(page: Page) -> None:
     page.wait_for_timeout(900)
 
 
+def shoot(page: Page, path: Path) -> None:
+    """Take a screenshot, in 256 colours, which the eye does not tell from all of them."""
+    page.screenshot(path=path)
+    with Image.open(path) as picture:
+        picture.convert("RGB").quantize(256).save(path, optimize=True)
+
+
 def main(address: str, out: Path = IMAGES) -> None:
     """Take welcome, answer, details, Japanese and composer, in each size and theme."""
     out.mkdir(parents=True, exist_ok=True)
@@ -62,14 +70,14 @@ def main(address: str, out: Path = IMAGES) -> None:
                 page = context.new_page()
                 page.goto(address)
                 settle(page)
-                page.screenshot(path=out / f"welcome-{size}-{theme}.png")
+                shoot(page, out / f"welcome-{size}-{theme}.png")
                 page.locator(".st-key-go button").click()
                 page.wait_for_selector(".r2-cards", timeout=60_000)
                 settle(page)
-                page.screenshot(path=out / f"answer-{size}-{theme}.png")
+                shoot(page, out / f"answer-{size}-{theme}.png")
                 page.set_viewport_size({"width": width, "height": 3000 if size == "wide" else 6500})
                 settle(page)
-                page.screenshot(path=out / f"whole-{size}-{theme}.png")
+                shoot(page, out / f"whole-{size}-{theme}.png")
                 context.close()
         for size, (width, height) in WIDTHS.items():
             context = browser.new_context(
@@ -81,14 +89,14 @@ def main(address: str, out: Path = IMAGES) -> None:
             page.locator(".st-key-go button").click()
             page.wait_for_selector(".r2-cards", timeout=60_000)
             settle(page)
-            page.screenshot(path=out / f"japanese-{size}.png")
+            shoot(page, out / f"japanese-{size}.png")
             page.locator(".st-key-source button").nth(2).click()
             page.wait_for_selector(".palette button", timeout=60_000)
             for number in (2, 9, 14, 20, 36):
                 page.locator(".palette button").nth(number).click()
                 page.wait_for_timeout(400)
             settle(page)
-            page.screenshot(path=out / f"composer-{size}.png")
+            shoot(page, out / f"composer-{size}.png")
             context.close()
         browser.close()
 
