@@ -14,7 +14,7 @@ from PIL import Image
 from pages.reroute_view.composer import compose
 from pages.reroute_view.controls import controls
 from pages.reroute_view.loading import gallery, gallery_picture
-from pages.reroute_view.words import OUTCOMES, strategy_titles
+from pages.reroute_view.words import MARKS, OUTCOMES, strategy_titles
 from r2t2_core.engine import Engine
 from r2t2_core.errors import WorkbenchError
 from r2t2_core.gallery import GalleryCase
@@ -165,7 +165,8 @@ def _chosen_case() -> GalleryCase:
 
 
 def _case_title(case: GalleryCase, number: int) -> str:
-    return f"{number}. {case.question}  ·  {_(OUTCOMES[case.outcome])}"
+    # The marks come first, since a long question pushes the words out of sight.
+    return f"{MARKS[case.outcome]}  {number}. {case.question}  ·  {_(OUTCOMES[case.outcome])}"
 
 
 def _uploaded() -> bytes | None:

@@ -135,11 +135,13 @@ def _strip(decision: Decision, root: Path) -> None:
             f"<figcaption><q>{escape(neighbour.question)}</q><b>{escape(neighbour.label)}</b>"
             f"{similarity} {neighbour.similarity:.2f}</figcaption></figure>"
         )
-    title = escape(_("What it learns from: the most similar solved examples"))
+    title = _("What it learns from: the most similar solved examples")
+    if not decision.gate.reroute:
+        title = _("The nearest solved examples, too far away to learn from")
     more = len(decision.neighbours) - SHOWN
     rest = escape(_("and {count} more below").format(count=more)) if more > 0 else ""
     st.html(
-        f'<div class="r2"><h4>{title} <span class="r2-meta">{rest}</span></h4>'
+        f'<div class="r2"><h4>{escape(title)} <span class="r2-meta">{rest}</span></h4>'
         f'<div class="r2-strip">{"".join(figures)}</div></div>'
     )
 

@@ -24,6 +24,9 @@ OUTCOMES = {
     "broken": N_("right before, wrong after"),
 }
 
+MARKS = {"repaired": "✗→✓", "unchanged_right": "✓→✓", "unchanged_wrong": "✗→✗", "broken": "✓→✗"}
+"""Outcomes at a glance."""
+
 STOP_REASONS = {
     "max_steps": N_("all steps done"),
     "converged": N_("stood still"),
