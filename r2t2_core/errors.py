@@ -56,6 +56,14 @@ class ReferenceSetError(WorkbenchError):
     """A reference set is missing, damaged, or made with another model or embedder."""
 
 
+class SuiteError(WorkbenchError):
+    """A suite of labelled questions is missing, damaged, or has no usable row."""
+
+
+class RunError(WorkbenchError):
+    """An evaluation run cannot be begun, resumed or read."""
+
+
 class ModelError(WorkbenchError):
     """The model cannot be loaded, or its weights were changed."""
 

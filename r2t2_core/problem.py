@@ -51,6 +51,15 @@ def own_loss(model: ModelAdapter, prepared: Prepared, labels: Tensor) -> Surroga
     return loss
 
 
+def own_entropy(model: ModelAdapter, prepared: Prepared) -> SurrogateLoss:
+    """Build the entropy of the queries' own answers (nats): what a reference-free method lowers."""
+
+    def entropy(routing: Tensor) -> Tensor:
+        return model.entropy(prepared.expert_outputs, routing)
+
+    return entropy
+
+
 def build_problem(
     model: ModelAdapter,
     prepared: Prepared,
@@ -92,6 +101,7 @@ def build_problem(
         random_surrogate_loss=surrogate_loss(model, outputs(random_neighbours), random_neighbours),
         reference_routing=index.admitted_routing(policy).to(device),
         reference_excluded=torch.from_numpy(found.duplicates).to(device),
+        own_entropy=own_entropy(model, prepared),
         own_loss=None if labels is None else own_loss(model, prepared, labels.to(device)),
         cancelled=cancelled,
     )

@@ -40,6 +40,12 @@ LIBRARIES = ("torch", "transformers", "faiss-cpu", "numpy", "pillow")
 """Libraries whose versions a decision names."""
 
 
+def library_versions(names: Sequence[str]) -> dict[str, str]:
+    """Return the versions of installed libraries, and of Python."""
+    versions = {name: metadata.version(name) for name in names}
+    return {**versions, "python": platform.python_version()}
+
+
 def record_input(
     picture: IntakeImage, asked: IntakeQuestion, label: str | None, preprocessing: str
 ) -> InputRecord:
@@ -60,8 +66,6 @@ def record_input(
 
 def record_system(model: ModelAdapter, before: str, after: str, seed: int) -> SystemRecord:
     """Record what computed: the model with its fingerprints before and after, code, device."""
-    versions = {name: metadata.version(name) for name in LIBRARIES}
-    versions["python"] = platform.python_version()
     return SystemRecord(
         model=model.name,
         model_fingerprint_before=before,
@@ -72,7 +76,7 @@ def record_system(model: ModelAdapter, before: str, after: str, seed: int) -> Sy
         ),
         answers=model.answers,
         code_version=__version__,
-        library_versions=versions,
+        library_versions=library_versions(LIBRARIES),
         device=model.device,
         dtype=model.dtype,
         threads=torch.get_num_threads(),

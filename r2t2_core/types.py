@@ -129,6 +129,8 @@ class RoutingProblem:
         Routings of all reference samples that the policy admits, for routing-space methods.
     reference_excluded : Tensor (B, L), int64
         Rows of `reference_routing` that are near-duplicates of a query; -1 where padded.
+    own_entropy : callable
+        Entropy of the query's own answer under a routing, in nats: needs no label, no reference.
     own_loss : callable or None
         Loss of the query under its own label (oracle only); `None` where no label is known.
     cancelled : callable
@@ -143,6 +145,7 @@ class RoutingProblem:
     random_surrogate_loss: SurrogateLoss
     reference_routing: Tensor
     reference_excluded: Tensor
+    own_entropy: SurrogateLoss
     own_loss: SurrogateLoss | None = None
     cancelled: Callable[[], bool] = lambda: False
 

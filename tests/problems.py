@@ -20,6 +20,16 @@ def random_routing(spec: RoutingSpec, rows: int, generator: torch.Generator) -> 
     return torch.cat([logits[:, block].softmax(1) for block in spec.blocks], 1)
 
 
+def entropy_of(outputs: Tensor):
+    """Return the entropy of the softmax of a linear mix of outputs (batch, E, A)."""
+
+    def entropy(routing: Tensor) -> Tensor:
+        logs = torch.einsum("be,bea->ba", routing, outputs).log_softmax(-1)
+        return -(logs.exp() * logs).sum(-1)
+
+    return entropy
+
+
 def make_problem(
     spec: RoutingSpec, batch: int = 3, neighbours: int = 4, seed: int = 0, label: bool = True
 ) -> RoutingProblem:
@@ -61,5 +71,6 @@ def make_problem(
         loss_over(random),
         random_routing(spec, 40, generator),
         torch.full((batch, 1), -1),
+        entropy_of(draw(batch, spec.size, 5)),
         loss_over(some_neighbours()) if label else None,
     )

@@ -88,6 +88,7 @@ def refine(model: SceneMoeAdapter, prepared: Prepared, labels: torch.Tensor) -> 
         random_surrogate_loss=loss,
         reference_routing=prepared.routing,
         reference_excluded=nobody.long(),
+        own_entropy=loss,
         own_loss=loss,
     )
     return descend(problem, loss, DescentParams()).routing[-1]

@@ -21,8 +21,8 @@ from rich.table import Table
 
 from r2t2_core.defaults import Defaults
 from r2t2_core.embedding.minilm import MiniLMEmbedder
+from r2t2_core.evaluation.prepared import PreparedSuite, run_suite
 from r2t2_core.evaluation.statistics import Outcome, compare
-from r2t2_core.evaluation.suite import Suite, run_suite
 from r2t2_core.gate import GateThresholds
 from r2t2_core.models.scene_moe import SceneMoeAdapter
 from r2t2_core.reference.index import ReferenceIndex, RetrievalParams
@@ -70,7 +70,9 @@ def similarity(
     return nearest
 
 
-def thresholds(index: ReferenceIndex, suite: Suite, embedder: MiniLMEmbedder) -> GateThresholds:
+def thresholds(
+    index: ReferenceIndex, suite: PreparedSuite, embedder: MiniLMEmbedder
+) -> GateThresholds:
     """Choose the bounds of reach, on validation and on questions written by hand."""
     far = index.picture_distance(suite.prepared.image_features.numpy())
     written = len(PARAPHRASES[::2]), len((*UNRELATED, *UNKNOWN)[::2])

@@ -19,14 +19,14 @@ from PIL import Image
 from r2t2_core.defaults import Defaults
 from r2t2_core.embedding.minilm import MiniLMEmbedder
 from r2t2_core.engine import Engine
-from r2t2_core.evaluation.statistics import compare
-from r2t2_core.evaluation.suite import (
-    Suite,
+from r2t2_core.evaluation.prepared import (
+    PreparedSuite,
     find,
     neighbour_vote_right,
     own_expert_right,
     run_suite,
 )
+from r2t2_core.evaluation.statistics import compare
 from r2t2_core.models.scene_moe import OWNERS, SceneMoeAdapter
 from r2t2_core.reference.index import ReferenceIndex, RetrievalParams
 from r2t2_core.reference.store import POLICIES
@@ -56,7 +56,7 @@ def moving() -> list[str]:
 
 
 def measure(
-    model: SceneMoeAdapter, index: ReferenceIndex, suite: Suite, defaults: Defaults
+    model: SceneMoeAdapter, index: ReferenceIndex, suite: PreparedSuite, defaults: Defaults
 ) -> Rows:
     """Return right/wrong (N,) of every row of the table."""
 
@@ -96,7 +96,7 @@ def measure(
     return rows
 
 
-def reached(index: ReferenceIndex, suite: Suite, defaults: Defaults) -> np.ndarray:
+def reached(index: ReferenceIndex, suite: PreparedSuite, defaults: Defaults) -> np.ndarray:
     """Return which questions (N,), bool, the gate admits."""
     found = find(index, suite, slice(0, len(suite)), defaults.retrieval)
     far = index.picture_distance(suite.prepared.image_features.numpy())
@@ -131,7 +131,7 @@ def check_reach(engine: Engine) -> dict[str, dict[str, int]]:
     return counts
 
 
-def summarise(suite: Suite, rows: Rows, admitted: np.ndarray) -> dict[str, object]:
+def summarise(suite: PreparedSuite, rows: Rows, admitted: np.ndarray) -> dict[str, object]:
     """Return what the record keeps of a suite."""
     base = rows["router (base)"]
     present = [family for family in FAMILIES if (suite.families == family).any()]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from r2t2_core.embedding import TaskEmbedder
-from r2t2_core.evaluation.suite import Suite
+from r2t2_core.evaluation.prepared import PreparedSuite
 from r2t2_core.models.base import Prepared
 from r2t2_core.models.scene_moe import SceneMoeAdapter
 from r2t2_core.models.scene_moe.processing_scene_moe import to_pixel_values
@@ -19,7 +19,9 @@ BATCH = 256
 
 
 @torch.no_grad()
-def build_suite(split: Split, model: SceneMoeAdapter, embedder: TaskEmbedder, work: Path) -> Suite:
+def build_suite(
+    split: Split, model: SceneMoeAdapter, embedder: TaskEmbedder, work: Path
+) -> PreparedSuite:
     """Draw a split (or read it from `work`) and prepare it."""
     data = load(split, work)
     ids, mask = model.processor.encode_questions(data.text)
@@ -33,7 +35,7 @@ def build_suite(split: Split, model: SceneMoeAdapter, embedder: TaskEmbedder, wo
         torch.cat([part.routing for part in parts]),
         torch.cat([part.image_features for part in parts]),
     )
-    return Suite(
+    return PreparedSuite(
         split.name,
         prepared,
         embedder.embed(data.text),

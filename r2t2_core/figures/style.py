@@ -19,6 +19,7 @@ STRATEGY_COLOURS = {
     "oracle": "#c96ba8",
     "uniform": "#b3a48a",
     "random_neighbours": "#d8621c",
+    "entropy": "#8a7cdb",
 }
 
 GREY = "#8b93a3"

@@ -32,6 +32,19 @@ class Prepared:
     image_features: Tensor
 
 
+class ModelAdaptation(Protocol):
+    """Baselines that change weights, each on a disposable copy of the model."""
+
+    def finetune_router(self, samples: Sequence[Sample], labels: Tensor) -> ModelAdapter:
+        """Return a copy whose router was trained on labelled samples; all else is as it was."""
+
+    def tent(self, samples: Sequence[Sample]) -> Tensor:
+        """Return answer probabilities (B, A) after Tent on this batch (Wang et al. 2021)."""
+
+    def memo(self, samples: Sequence[Sample]) -> Tensor:
+        """Return answer probabilities (B, A) after MEMO on each sample (Zhang et al. 2022)."""
+
+
 class ModelAdapter(Protocol):
     """A frozen mixture-of-experts model."""
 
@@ -69,6 +82,15 @@ class ModelAdapter(Protocol):
 
         Shapes: expert_outputs (..., E, D), labels (...), routing (..., E) → (...).
         """
+
+    def entropy(self, expert_outputs: Tensor, routing: Tensor) -> Tensor:
+        """Entropy of the answer in nats under the dense mix, differentiable in the routing.
+
+        Shapes: expert_outputs (..., E, D), routing (..., E) → (...).
+        """
+
+    def adaptation(self) -> ModelAdaptation | None:
+        """Return the baselines that change weights; None where the model offers none."""
 
     def fingerprint(self) -> str:
         """SHA-256 over every parameter and buffer, and over all else that decides the answers."""

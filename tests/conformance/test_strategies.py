@@ -31,6 +31,7 @@ def test_the_names_that_the_command_line_promises_are_registered():
         "oracle",
         "uniform",
         "random_neighbours",
+        "entropy",
     )
 
 
@@ -113,6 +114,7 @@ def test_a_query_alone_moves_as_in_a_batch(name):
             surrogate_loss=single(problem.surrogate_loss),
             random_surrogate_loss=single(problem.random_surrogate_loss),
             own_loss=single(problem.own_loss),
+            own_entropy=single(problem.own_entropy),
             reference_excluded=problem.reference_excluded[1:2],
         ),
     )
@@ -126,7 +128,9 @@ def test_cancelling_stops_it(name):
         run(name, problem)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("oracle", "random_neighbours")])
+@pytest.mark.parametrize(
+    "name", [n for n in NAMES if n not in ("oracle", "random_neighbours", "entropy")]
+)
 def test_a_loss_that_is_not_a_number_is_an_error(name):
     broken = dataclasses.replace(
         make_problem(ONE_SPARSE_GATE), surrogate_loss=lambda routing: routing.sum(1) * torch.nan

@@ -9,7 +9,12 @@ from io import BytesIO
 import pytest
 import torch
 
-from r2t2_core.evaluation.suite import Suite, neighbour_vote_right, own_expert_right, run_suite
+from r2t2_core.evaluation.prepared import (
+    PreparedSuite,
+    neighbour_vote_right,
+    own_expert_right,
+    run_suite,
+)
 from r2t2_core.models.scene_moe import OWNERS
 from r2t2_core.scenes.render import render
 from r2t2_core.settings import SAMPLE_DATA
@@ -26,7 +31,7 @@ def small() -> Split:
 
 
 @pytest.fixture(scope="module")
-def suite(engine, small, tmp_path_factory) -> Suite:
+def suite(engine, small, tmp_path_factory) -> PreparedSuite:
     return build_suite(small, engine.model, engine.embedder, tmp_path_factory.mktemp("splits"))
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812 (torch's own convention)
 
 from r2t2_core.errors import ModelError
 from r2t2_core.i18n import N_
-from r2t2_core.models.base import Prepared
+from r2t2_core.models.base import ModelAdaptation, Prepared
 from r2t2_core.models.fingerprint import fingerprint
 from r2t2_core.models.scene_moe.configuration_scene_moe import DECIDING
 from r2t2_core.models.scene_moe.modeling_scene_moe import SceneMoeForQuestionAnswering
@@ -147,6 +147,21 @@ class SceneMoeAdapter:
             logits.reshape(-1, logits.shape[-1]), labels.reshape(-1), reduction="none"
         )
         return flat.reshape(labels.shape)
+
+    def entropy(self, expert_outputs: Tensor, routing: Tensor) -> Tensor:
+        """Entropy of the answer in nats under the dense mix, differentiable in the routing.
+
+        Shapes: expert_outputs (..., E, D), routing (..., E) → (...).
+        """
+        logs = self.model.mix(expert_outputs, routing).log_softmax(-1)
+        return -(logs.exp() * logs).sum(-1)
+
+    def adaptation(self) -> ModelAdaptation:
+        """Return the baselines that change weights, on disposable copies."""
+        # The copies are adapters themselves.
+        from r2t2_core.models.scene_moe.adaptation import SceneMoeAdaptation
+
+        return SceneMoeAdaptation(self)
 
     def fingerprint(self) -> str:
         """SHA-256 over every parameter and buffer, the configuration and the tokenizer."""

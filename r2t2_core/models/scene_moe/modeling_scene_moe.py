@@ -278,9 +278,13 @@ class SceneMoeForQuestionAnswering(PreTrainedModel):
 
     def route(self, encoded: Encoded) -> Tensor:
         """Return the router's dense routing weights (B, E)."""
-        pooled = encoded.image[:, : self.config.channels].mean((2, 3))
-        logits: Tensor = self.router(torch.cat([encoded.question, pooled], 1))
+        logits: Tensor = self.router(self.router_input(encoded))
         return logits.softmax(1)
+
+    def router_input(self, encoded: Encoded) -> Tensor:
+        """Return what the router sees (B, D + C): question and pooled picture."""
+        pooled = encoded.image[:, : self.config.channels].mean((2, 3))
+        return torch.cat([encoded.question, pooled], 1)
 
     def mix(self, expert_outputs: Tensor, weights: Tensor) -> Tensor:
         """Return logits (…, A) of the mix of expert outputs (…, E, D) with weights (…, E)."""
