@@ -18,7 +18,7 @@ from r2t2_core.evaluation.suites import SuiteManifest, SuiteSample, write_suite
 from r2t2_core.scenes.questions import FAMILIES
 from r2t2_core.scenes.render import render
 from r2t2_core.settings import Settings
-from tools.scene_data import SPLITS, Split, ask_several, draw_scene
+from tools.scene_data import NARROW, SPLITS, Split, ask_several, draw_scene
 
 PICTURE = 128
 
@@ -48,7 +48,7 @@ class Recipe:
 
 def recipe(name: str, number: int, title: str, description: str, families: dict[str, float],
            phrasings: tuple[str, ...] = ("broad",), styles: tuple[str, ...] = ("varied",),
-           ) -> Recipe:  # fmt: skip
+           acceptance: float = 1.0) -> Recipe:  # fmt: skip
     """Make a suite's recipe: two questions a scene."""
     weights = tuple(families.get(family, 0.0) for family in FAMILIES)
     split = replace(
@@ -60,6 +60,7 @@ def recipe(name: str, number: int, title: str, description: str, families: dict[
         styles=styles,
         phrasings=phrasings,
         weights=weights,
+        acceptance=acceptance,
     )
     return Recipe(title, description, split)
 
@@ -78,7 +79,8 @@ RECIPES = (
     recipe("things", 5, "Things and colours", "What the router's training was mostly about.",
            {"colour": 1, "kind": 1, "existence": 1}),
     recipe("in-domain", 6, "In domain", "The plain style and wordings of the router's training.",
-           EVERYTHING, ("narrow",), ("plain",)),
+           dict(zip(FAMILIES, NARROW, strict=True)), ("narrow",), ("plain",),
+           SPLITS["in-domain"].acceptance),
     recipe("new-wordings", 7, "New wordings", "Wordings of no training and no reference.",
            EVERYTHING, ("held_out",)),
 )  # fmt: skip

@@ -1,0 +1,173 @@
+"""Figures of an evaluation run: accuracy, help and harm, cost, steps, flows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from r2t2_core.evaluation.costs import MODEL, Cost
+from r2t2_core.evaluation.metrics import Score
+from r2t2_core.figures.style import GREY, GRID, finish
+from r2t2_core.i18n import gettext as _
+
+GOOD, BAD = "#12a37f", "#d83c28"
+
+PALETTE = ("#3f8fd2", "#12a37f", "#e69f00", "#d8621c", "#8a7cdb", "#c96ba8", "#b3a48a", "#2f9fb5")
+
+ROW = 26
+"""Pixels a row of a forest plot."""
+
+
+def forest(scores: Sequence[Score], titles: Mapping[str, str]) -> go.Figure:
+    """Draw accuracy with its interval: one row for each method of one suite, the best on top."""
+    ordered = sorted(scores, key=lambda entry: entry.accuracy)
+    names = [titles.get(entry.method, entry.method) for entry in ordered]
+    base = next((entry.accuracy for entry in ordered if entry.method == "base"), None)
+    figure = go.Figure(
+        go.Scatter(
+            x=[entry.accuracy for entry in ordered],
+            y=names,
+            mode="markers",
+            marker={"size": 10, "color": [_colour(entry, base) for entry in ordered]},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": [entry.high - entry.accuracy for entry in ordered],
+                "arrayminus": [entry.accuracy - entry.low for entry in ordered],
+                "color": GREY,
+                "thickness": 1.5,
+            },
+            customdata=[
+                [entry.method, f"{entry.low:.1%}", f"{entry.high:.1%}", entry.n]
+                for entry in ordered
+            ],
+            hovertemplate="%{y}<br>%{x:.1%} (%{customdata[1]} – %{customdata[2]})"
+            "<br>n = %{customdata[3]}<extra></extra>",
+        )
+    )
+    if base is not None:
+        figure.add_vline(x=base, line={"color": GREY, "dash": "dot"})
+    finish(
+        figure,
+        height=90 + ROW * len(ordered),
+        x=_("accuracy, with its 95 % interval; dotted: the router"),
+        y="",
+        legend=False,
+    )
+    return figure.update_xaxes(tickformat=".0%", range=[0, 1.02])
+
+
+def _colour(entry: Score, base: float | None) -> str:
+    if base is None or entry.method == "base" or entry.p_value >= 0.05:
+        return GREY
+    return GOOD if entry.accuracy > base else BAD
+
+
+def help_and_harm(scores: Sequence[Score], titles: Mapping[str, str]) -> go.Figure:
+    """Draw how many answers each method fixed (right) and broke (left)."""
+    ordered = sorted(
+        (entry for entry in scores if entry.method != "base"), key=lambda e: e.fixed - e.broken
+    )
+    names = [titles.get(entry.method, entry.method) for entry in ordered]
+    figure = go.Figure(
+        [
+            go.Bar(
+                x=[sign * value for value in values],
+                y=names,
+                orientation="h",
+                name=name,
+                marker={"color": colour},
+                text=[str(value) for value in values],
+                textposition="outside",
+                cliponaxis=False,
+                hovertemplate="%{y}: %{text}<extra></extra>",
+            )
+            for name, sign, colour, values in (
+                (_("fixed: wrong made right"), 1, GOOD, [entry.fixed for entry in ordered]),
+                (_("broken: right made wrong"), -1, BAD, [entry.broken for entry in ordered]),
+            )
+        ]
+    )
+    figure.update_layout(barmode="relative")
+    finish(figure, height=110 + ROW * len(ordered), x=_("answers, against the router"), y="")
+    reach = 1.15 * max([1, *(max(entry.fixed, entry.broken) for entry in ordered)])
+    return figure.update_xaxes(range=[-reach, reach])
+
+
+def cost_against_accuracy(
+    scores: Sequence[Score], costs: Sequence[Cost], titles: Mapping[str, str]
+) -> go.Figure:
+    """Draw accuracy over cost: upper left is better."""
+    unit = next(cost.milliseconds for cost in costs if cost.method == MODEL)
+    spent = {cost.method: cost.milliseconds / unit for cost in costs}
+    figure = go.Figure()
+    for number, entry in enumerate(scores):
+        if entry.method not in spent or entry.method == "base":
+            continue
+        figure.add_scatter(
+            x=[spent[entry.method]],
+            y=[entry.accuracy],
+            mode="markers",
+            name=titles.get(entry.method, entry.method),
+            marker={"size": 11, "color": PALETTE[number % len(PALETTE)],
+                    "symbol": number // len(PALETTE)},
+            hovertemplate="%{fullData.name}<br>× %{x:.2f}, %{y:.1%}<extra></extra>",
+        )  # fmt: skip
+    base = next((entry.accuracy for entry in scores if entry.method == "base"), None)
+    if base is not None:
+        figure.add_hline(y=base, line={"color": GREY, "dash": "dot"})
+    finish(
+        figure,
+        height=400,
+        x=_("extra time for one question, × one answer of the frozen model (log)"),
+        y=_("accuracy; dotted: the router"),
+    )
+    figure.update_layout(legend={"orientation": "v", "x": 1.02, "y": 1, "yanchor": "top"})
+    return figure.update_xaxes(type="log").update_yaxes(tickformat=".0%")
+
+
+def accuracy_over_steps(table: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
+    """Draw accuracy after each step: a line for each method with more than one step."""
+    figure = go.Figure()
+    moving = [name for name in table.columns if table[name].notna().sum() > 2]
+    for number, name in enumerate(moving):
+        line = table[name].dropna()
+        figure.add_scatter(
+            x=line.index,
+            y=line,
+            mode="lines+markers",
+            name=titles.get(name, name),
+            line={"color": PALETTE[number % len(PALETTE)],
+                  "dash": ("solid", "dash", "dot")[number // len(PALETTE) % 3]},
+            hovertemplate="%{fullData.name}<br>%{x}: %{y:.1%}<extra></extra>",
+        )  # fmt: skip
+    finish(figure, height=400, x=_("step"), y=_("accuracy"))
+    figure.update_layout(legend={"orientation": "v", "x": 1.02, "y": 1, "yanchor": "top"})
+    return figure.update_yaxes(tickformat=".0%")
+
+
+def expert_flows(counts: pd.DataFrame, names: Sequence[str]) -> go.Figure:
+    """Draw how often the heaviest expert changed: rows before, columns after."""
+    figure = go.Figure(
+        go.Heatmap(
+            z=counts.to_numpy(),
+            x=list(names),
+            y=list(names),
+            text=counts.to_numpy(),
+            texttemplate="%{text}",
+            colorscale=[[0, "rgba(63,143,210,0.04)"], [1, "#3f8fd2"]],
+            showscale=False,
+            hovertemplate="%{y} → %{x}: %{z}<extra></extra>",
+        )
+    )
+    finish(
+        figure,
+        height=420,
+        x=_("heaviest expert after re-routing"),
+        y=_("heaviest expert of the router"),
+        legend=False,
+    )
+    figure.update_xaxes(gridcolor=GRID, side="bottom")
+    return figure.update_yaxes(autorange="reversed")
