@@ -8,10 +8,10 @@ PORT ?= 8501
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-long check fix messages model evaluate bench clean
+.PHONY: help setup run test test-long check fix messages model results bench clean
 
 help:
-	@echo "make run | test | check | fix | test-long | messages | model | evaluate | bench | clean"
+	@echo "make run | test | check | fix | test-long | messages | model | results | bench | clean"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -56,11 +56,14 @@ model: $(VENV)/.test-ready
 	$(BIN)/python -m tools.train_scene_moe stage2
 	$(BIN)/python -m tools.build_reference
 	$(BIN)/python -m tools.choose_defaults
+	$(BIN)/python -m tools.calibrate_gate
 	$(BIN)/python -m tools.build_gallery
-	$(BIN)/python -m tools.evaluate
+	$(BIN)/python -m tools.build_suites
+	$(BIN)/python -m tools.results
 
-evaluate: $(VENV)/.test-ready
-	$(BIN)/python -m tools.evaluate
+# docs/results.md, the model card's tables, sample_data/evaluation.json (some ten minutes).
+results: $(VENV)/.test-ready
+	$(BIN)/python -m tools.results
 
 # Timings as ratios, in one run.
 bench: $(VENV)/.run-ready

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.reroute_view.language import choose_language
+from pages.frame.language import choose_language
 from r2t2_core.i18n import gettext as _
 
 st.set_page_config(

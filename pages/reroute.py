@@ -6,16 +6,17 @@ from html import escape
 
 import streamlit as st
 
+from pages.frame.job import Job
+from pages.frame.language import apply_language
+from pages.frame.loading import gallery, gallery_picture, load_engine
+from pages.frame.style import STYLE, heading, show_problem
 from pages.reroute_view.details import show_neighbours, show_numbers, show_trajectories
 from pages.reroute_view.inputs import Request, read_request
-from pages.reroute_view.job import Job
-from pages.reroute_view.language import apply_language
-from pages.reroute_view.loading import gallery, gallery_picture, load_engine
-from pages.reroute_view.story import STYLE, heading, show_story
+from pages.reroute_view.story import show_story
 from r2t2_core.decision import Decision
 from r2t2_core.engine import Engine
-from r2t2_core.errors import Cancelled, ImageError, WorkbenchError
-from r2t2_core.i18n import N_, translate_error
+from r2t2_core.errors import ImageError, WorkbenchError
+from r2t2_core.i18n import N_
 from r2t2_core.i18n import gettext as _
 
 # Seconds that a run waits for an answer before it shows progress.
@@ -110,15 +111,6 @@ def show_result(engine: Engine, request: Request) -> Decision | None:
     return None
 
 
-def show_problem(problem: WorkbenchError) -> None:
-    """Say what was wrong and what to do; a cancel is no error."""
-    text = " ".join(translate_error(problem))
-    if isinstance(problem, Cancelled):
-        st.info(text, icon=":material/stop_circle:")
-    else:
-        st.error(text, icon=":material/error:")
-
-
 def show_welcome() -> None:
     """Say in three sentences what this is, and offer cases to begin with."""
     sentences = " ".join(
@@ -174,7 +166,7 @@ def page() -> None:
         with left:
             request, pressed = read_request(engine)
     except WorkbenchError as error:
-        st.error(" ".join(translate_error(error)), icon=":material/error:")
+        show_problem(error)
         return
     with right:
         if pressed or st.session_state.pop("answer_now", False):

@@ -198,6 +198,13 @@ class GateVerdict(Record):
     text_threshold: float
     image_distance: float
     image_threshold: float
+    evidence: float | None
+    """Evidence for another answer (log-odds, see `gate.Change`); `None` where it stays the same."""
+    evidence_threshold: float | None
+    """Least evidence; `None` where the strategy was not calibrated, or no bound was low enough."""
+    harm_bound: float | None
+    """Share of right answers that may be made wrong, by calibration; `None` without one."""
+    confidence: float | None
     thresholds_from: str
     """Where the thresholds were calibrated."""
 

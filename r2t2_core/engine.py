@@ -21,7 +21,7 @@ from r2t2_core.defaults import Defaults
 from r2t2_core.embedding import TaskEmbedder
 from r2t2_core.embedding.minilm import MiniLMEmbedder
 from r2t2_core.errors import Cancelled, ModelError, ParameterError
-from r2t2_core.gate import judge
+from r2t2_core.gate import Change, Nearness, judge
 from r2t2_core.i18n import N_
 from r2t2_core.intake.image import IntakeImage, read_image
 from r2t2_core.intake.question import IntakeQuestion, read_question
@@ -216,10 +216,8 @@ class Engine:
             features = prepared.image_features.cpu().numpy()
             key = f"{picture.pixels_sha256} {asked.text}"
             found = self.index.retrieve(embedding, features, retrieval, [key])
-            verdict = judge(
-                float(found.similarity_best[0]),
-                float(self.index.picture_distance(features)[0]),
-                self.defaults.thresholds,
+            near = Nearness(
+                float(found.similarity_best[0]), float(self.index.picture_distance(features)[0])
             )
             problem = build_problem(
                 self.model,
@@ -243,6 +241,10 @@ class Engine:
                     N_("Do not use this answer. Restart the program."),
                 )
         last = next(record for record in records if record.strategy == strategy).last
+        change = Change(
+            last.answer != base.answer, base.probability, last.probability, last.surrogate_loss
+        )
+        verdict = judge(near, change, strategy, self.defaults.thresholds)
         moved = AnswerRecord(
             answer=last.answer,
             probability=last.probability,

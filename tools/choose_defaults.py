@@ -79,6 +79,10 @@ def thresholds(
     return GateThresholds(
         text_similarity=text_bound(index, embedder),
         image_distance=round(float(np.quantile(far, PICTURES_WITHIN)), 3),
+        # Calibrated next, by tools/calibrate_gate.py.
+        evidence={},
+        harm_bound=1.0,
+        confidence=0.0,
         source=(
             f"question: the bound that best parts {written[0]} paraphrases from {written[1]} "
             f"questions of another world; picture: the {PICTURES_WITHIN:.1%} quantile of the "

@@ -14,6 +14,7 @@ from typing import Any
 
 import typer
 
+from r2t2_core.defaults import Defaults
 from r2t2_core.models.scene_moe import OWNERS, SceneMoeAdapter
 from r2t2_core.scenes.questions import FAMILIES
 from r2t2_core.scenes.world import KINDS
@@ -83,44 +84,56 @@ def splits() -> list[str]:
     return table(head, rows)
 
 
-def results(record: dict[str, Any]) -> list[str]:
-    """Return one table for each suite, and the router's weights on the test suite."""
-    lines: list[str] = []
-    for name, suite in record["suites"].items():
-        families = list(suite["refused_by_the_gate"])[1:]
-        rows = []
-        for title, row in suite["rows"].items():
-            share = row["right"] / row["cases"]
-            change = "" if title.startswith("router") else f"{row['fixed']} / {row['broken']}"
-            rows.append(
-                [
-                    title,
-                    f"{share:.1%} ({row['low']:.1%} to {row['high']:.1%})",
-                    change,
-                    *(f"{row['families'][family]:.0%}" for family in families),
-                ]
-            )
-        refused = suite["refused_by_the_gate"]
-        rows.append(
-            [
-                "*refused by the gate*",
-                f"{refused['all']:.1%}",
-                "",
-                *(f"{refused[family]:.0%}" for family in families),
-            ]
-        )
-        head = ["routing", "accuracy (95 % interval)", "fixed / broken", *families]
-        lines += [f"### {name}: {suite['cases']:,} questions", "", *table(head, rows)]
-    return lines
-
-
-def router(record: dict[str, Any], experts: tuple[str, ...]) -> list[str]:
-    """Return the router's mean dense weights by family, on the test suite."""
+def router(record: dict[str, Any]) -> list[str]:
+    """Return the router's mean dense weights by family, over all suites."""
     rows = [
         [family, *(f"{weight:.2f}" for weight in weights)]
-        for family, weights in record["suites"]["test"]["router_by_family"].items()
+        for family, weights in record["router_by_family"].items()
     ]
-    return table(["family", *experts], rows)
+    return table(["family", *record["about"]["experts"]], rows)
+
+
+def results(record: dict[str, Any]) -> list[str]:
+    """Return the chief rows, suite by suite."""
+    chief = ("base", "kernel_regression", "ngd", "ngd@correct_only:n_neighbours=5",
+             "random_neighbours", "own_expert", "oracle")  # fmt: skip
+    suites = list(dict.fromkeys(entry["suite"] for entry in record["scores"]))
+    found = {(entry["suite"], entry["method"]): entry for entry in record["scores"]}
+    rows = []
+    for method in chief:
+        entries = [found[suite, method] for suite in suites]
+        rows.append([f"`{method}`", *(f"{entry['accuracy']:.1%}" for entry in entries)])
+        if method == record["default"]:
+            gated = [f"{entry['gated_accuracy']:.1%}" for entry in entries]
+            rows.append([f"**`{method}`, behind the gate**", *gated])
+    counts = [f"{suite} ({found[suite, 'base']['n']:,})" for suite in suites]
+    return table(["routing", *counts], rows)
+
+
+def harm(record: dict[str, Any]) -> list[str]:
+    """Return how often the default breaks a right answer, without and behind the gate."""
+    bound = record["about"]["thresholds"]["harm_bound"]
+    rows = []
+    for entry in record["scores"]:
+        if entry["method"] != record["default"]:
+            continue
+        base = next(e for e in record["scores"]
+                    if (e["suite"], e["method"]) == (entry["suite"], "base"))  # fmt: skip
+        right = round(base["accuracy"] * base["n"])
+        behind = entry["gated_broken"] / right
+        rows.append(
+            [
+                entry["suite"],
+                f"{entry['broken']} of {right:,} ({entry['broken'] / right:.1%})",
+                f"{entry['gated_broken']} of {right:,} ({behind:.1%})",
+                "yes" if behind <= bound else "**no**",
+                f"{entry['fixed']:,}",
+                f"{entry['gated_fixed']:,}",
+            ]
+        )
+    head = ["suite", "broken, without the gate", "broken, behind it", f"within {bound:.0%}?",
+            "fixed, without", "fixed, behind"]  # fmt: skip
+    return table(head, rows)
 
 
 def reach(record: dict[str, Any]) -> list[str]:
@@ -138,12 +151,14 @@ def reach(record: dict[str, Any]) -> list[str]:
 
 def write(record: dict[str, Any], model: SceneMoeAdapter) -> None:
     """Write every part of the card that is not prose."""
+    record = {**record, "default": Defaults.load(Settings().defaults_path).strategy}
     parts = {
         "facts": facts(model),
         "mix": mix(),
         "splits": splits(),
         "results": results(record),
-        "router": router(record, model.routing_spec.experts),
+        "harm": harm(record),
+        "router": router(record),
         "reach": reach(record),
     }
     card = CARD.read_text(encoding="utf-8")

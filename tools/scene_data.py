@@ -93,6 +93,7 @@ SPLITS = {
         Split("train-2", 20_000_000, 10_000, 2, ("plain",), ("narrow",), NARROW, 0.12),
         Split("reference", 30_000_000, 1_500, 2, ("plain", "varied"), ("narrow", "broad"), BROAD),
         Split("validation", 40_000_000, 1_500, 1, ("varied",), ("broad",), BROAD),
+        Split("calibration", 80_000_000, 6_000, 1, ("varied",), ("broad",), BROAD),
         Split("in-domain", 50_000_000, 1_000, 1, ("plain",), ("narrow",), NARROW, 0.12),
         Split("test", 60_000_000, 4_000, 1, ("varied",), ("broad",), BROAD),
         Split("held-out-phrasings", 70_000_000, 2_000, 1, ("varied",), ("held_out",), BROAD),

@@ -9,7 +9,7 @@ import streamlit as st
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from pages.reroute_view.words import choice
+from pages.frame.words import choice
 from r2t2_core.i18n import gettext as _
 from r2t2_core.parameters import bounds, choices
 

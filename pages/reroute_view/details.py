@@ -9,23 +9,22 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from pages.reroute_view.language import apply_language
-from pages.reroute_view.story import heading, picture_data
-from pages.reroute_view.words import (
+from pages.frame.language import apply_language
+from pages.frame.style import CHART, heading
+from pages.frame.words import (
     STOP_REASONS,
     YES_NO,
     choice,
     expert_names,
     strategy_titles,
 )
+from pages.reroute_view.story import picture_data
 from r2t2_core.decision import Decision, StepRecord, TrajectoryRecord
 from r2t2_core.figures.routing_bars import routing_bars
 from r2t2_core.figures.style import expert_colour, strategy_colour, strategy_dash
 from r2t2_core.figures.trajectories import answer_by_step, compare_by_step, routing_by_step
 from r2t2_core.i18n import gettext as _
 from r2t2_core.registry import strategies
-
-CHART = {"displayModeBar": False}
 
 HEIGHT = 290
 
@@ -74,9 +73,8 @@ def _step_sentence(decision: Decision, record: TrajectoryRecord, step: int) -> N
     if not decision.gate.reroute:
         st.caption(
             _(
-                "For study only: this question is out of the reference set's reach, so the "
-                "router's answer stands whatever the steps say."
-            )
+                "For study only: the router's answer stands, whatever the steps say. {reasons}"
+            ).format(reasons=" ".join(_(reason) for reason in decision.gate.reasons))
         )
 
 
@@ -325,6 +323,8 @@ def show_numbers(decision: Decision) -> None:
             else _("The model's fingerprint is not the same before and after.")
         )
         st.dataframe(origin_table(decision), hide_index=True, width="stretch")
+        st.markdown(_("**The gate**, which decides whether another answer may stand:"))
+        st.dataframe(gate_table(decision), hide_index=True, width="stretch")
         titles = strategy_titles()
         st.dataframe(
             pd.DataFrame(
@@ -336,6 +336,25 @@ def show_numbers(decision: Decision) -> None:
             ),
             hide_index=True,
         )
+
+
+def gate_table(decision: Decision) -> pd.DataFrame:
+    """Return what the gate looked at: one row for each measure, with its bound."""
+    gate = decision.gate
+    rows = [
+        (_("similarity of the nearest question"), gate.text_similarity, "≥", gate.text_threshold),
+        (_("distance of the picture"), gate.image_distance, "≤", gate.image_threshold),
+        (_("evidence for another answer (log-odds)"), gate.evidence, "≥", gate.evidence_threshold),
+    ]
+    return pd.DataFrame(
+        {
+            _("measure"): [name for name, *_rest in rows],
+            _("value"): ["–" if value is None else f"{value:.3f}" for _n, value, *_r in rows],
+            _("bound"): [
+                "–" if bound is None else f"{sign} {bound:.3f}" for _n, _v, sign, bound in rows
+            ],
+        }
+    )
 
 
 def origin_table(decision: Decision) -> pd.DataFrame:

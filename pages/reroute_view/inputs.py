@@ -11,10 +11,10 @@ from typing import Any
 import streamlit as st
 from PIL import Image
 
+from pages.frame.loading import gallery, gallery_picture
+from pages.frame.words import MARKS, OUTCOMES, strategy_titles
 from pages.reroute_view.composer import compose
 from pages.reroute_view.controls import controls
-from pages.reroute_view.loading import gallery, gallery_picture
-from pages.reroute_view.words import MARKS, OUTCOMES, strategy_titles
 from r2t2_core.engine import Engine
 from r2t2_core.errors import WorkbenchError
 from r2t2_core.gallery import GalleryCase

@@ -9,12 +9,12 @@ from typing import Literal
 
 import streamlit as st
 
-from pages.reroute_view.words import expert_names, strategy_titles
+from pages.frame.style import CHART, heading
+from pages.frame.words import expert_names, strategy_titles
 from r2t2_core.decision import AnswerRecord, Decision
 from r2t2_core.figures.routing_bars import routing_bars
+from r2t2_core.gate import FAR_IMAGE, FAR_QUESTION
 from r2t2_core.i18n import gettext as _
-
-STYLE = Path(__file__).parent / "story.css"
 
 SHOWN = 6
 """Neighbours in the strip; all of them stand below the fold."""
@@ -25,8 +25,10 @@ Kind = Literal["good", "bad", "flat", "warn"]
 def verdict(decision: Decision) -> tuple[Kind, str]:
     """Return a kind and a sentence that say what re-routing did to the answer."""
     label = decision.input.label
-    if not decision.gate.reroute:
+    if out_of_reach(decision):
         return "warn", _("Kept the router's answer: nothing similar in the reference set")
+    if not decision.gate.reroute:
+        return "warn", _("Kept the router's answer: too little speaks for another one")
     if label is None:
         if decision.flipped:
             return "flat", _(
@@ -44,9 +46,9 @@ def verdict(decision: Decision) -> tuple[Kind, str]:
     return "bad", _("Wrong before and after")
 
 
-def heading(text: str) -> None:
-    """Show a small heading."""
-    st.html(f'<div class="r2"><h4>{escape(text)}</h4></div>')
+def out_of_reach(decision: Decision) -> bool:
+    """Tell whether the question or the picture is unlike everything in the reference set."""
+    return any(reason in (FAR_QUESTION, FAR_IMAGE) for reason in decision.gate.reasons)
 
 
 def show_story(decision: Decision, reference_root: Path) -> None:
@@ -64,7 +66,7 @@ def show_story(decision: Decision, reference_root: Path) -> None:
                 height=296,
             ),
             key="story.routing",
-            config={"displayModeBar": False},
+            config=CHART,
             alt=_("Routing weights of the experts, before and after"),
         )
         _strip(decision, reference_root)
@@ -136,7 +138,7 @@ def _strip(decision: Decision, root: Path) -> None:
             f"{similarity} {neighbour.similarity:.2f}</figcaption></figure>"
         )
     title = _("What it learns from: the most similar solved examples")
-    if not decision.gate.reroute:
+    if out_of_reach(decision):
         title = _("The nearest solved examples, too far away to learn from")
     more = len(decision.neighbours) - SHOWN
     rest = escape(_("and {count} more below").format(count=more)) if more > 0 else ""

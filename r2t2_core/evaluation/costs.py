@@ -60,7 +60,7 @@ def measure_costs(engine: Engine, methods: Sequence[Method], run: Run) -> list[C
     costs = [_measure(MODEL, whole)]
     for method in methods:
         found = engine.index.retrieve(embedding, features, method.retrieval)
-        batch = Batch([sample], prepared, found)
+        batch = Batch([sample], [first["family"]], ["cost"], prepared, found)
         work = _baseline_work if method.is_baseline else _strategy_work
         costs.append(_measure(method.spec, work(engine, method, batch)))
     text = json.dumps([asdict(cost) for cost in costs], indent=1) + "\n"

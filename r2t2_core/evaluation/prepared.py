@@ -89,29 +89,6 @@ def find(
     )
 
 
-def own_expert_right(
-    model: ModelAdapter, suite: PreparedSuite, owners: Mapping[str, str]
-) -> np.ndarray:
-    """Return right/wrong (N,) with each question sent to its own expert: the competence ceiling."""
-    experts = model.routing_spec.experts
-    routing = torch.zeros_like(suite.prepared.routing)
-    for row, family in enumerate(suite.families):
-        routing[row, experts.index(owners[str(family)])] = 1
-    return _is_right(model.answer(suite.prepared, routing), suite.labels)
-
-
-def neighbour_vote_right(
-    index: ReferenceIndex, suite: PreparedSuite, retrieval: RetrievalParams
-) -> np.ndarray:
-    """Return right/wrong (N,) of copying the neighbours' weighted labels, without a model."""
-    found = find(index, suite, slice(0, len(suite)), retrieval).neighbours
-    answers = int(max(int(found.label.max()), int(suite.labels.max()))) + 1
-    votes = torch.zeros(len(suite), answers, dtype=found.weight.dtype)
-    votes.scatter_add_(1, found.label.clamp(min=0), found.weight)
-    right: np.ndarray = (votes.argmax(1) == suite.labels).numpy()
-    return right
-
-
 def _is_right(probabilities: torch.Tensor, labels: torch.Tensor) -> np.ndarray:
     right: np.ndarray = (probabilities.argmax(1).cpu() == labels.cpu()).numpy()
     return right

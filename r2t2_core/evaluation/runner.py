@@ -31,13 +31,14 @@ from r2t2_core.errors import Cancelled, ImageError, QuestionError, RunError
 from r2t2_core.evaluation.baselines import BASELINES, Answer, Batch
 from r2t2_core.evaluation.methods import Method
 from r2t2_core.evaluation.suites import Suite, SuiteSample
+from r2t2_core.gate import Change, Nearness, judge
 from r2t2_core.i18n import N_
 from r2t2_core.intake.image import read_image
 from r2t2_core.intake.question import read_question
 from r2t2_core.models.base import Prepared
 from r2t2_core.problem import answers_along, build_problem
 from r2t2_core.recording import LIBRARIES, library_versions
-from r2t2_core.reference.index import RetrievalParams, Retrieved
+from r2t2_core.reference.index import Retrieved
 from r2t2_core.registry import get_strategy
 from r2t2_core.types import Sample, Tensor
 
@@ -180,7 +181,8 @@ COLUMNS = (
     "suite", "sample", "method", "family", "style", "language", "question", "image",
     "label", "in_vocabulary", "answer", "probability", "label_probability", "right",
     "answers_by_step", "routing", "router_routing", "surrogate_loss_first",
-    "surrogate_loss_last", "admitted", "text_similarity", "image_distance", "milliseconds",
+    "surrogate_loss_last", "router_answer", "router_probability", "evidence", "admitted",
+    "text_similarity", "image_distance", "milliseconds",
 )  # fmt: skip
 """Columns of the results: one row for each sample and method."""
 
@@ -216,7 +218,7 @@ class _Bench:
         features = prepared.image_features.cpu().numpy()
         keys = [f"{suite} {entry.id}" for entry in read]
         found: dict[str, Retrieved] = {}
-        common = self._common(suite, read, samples, prepared, features)
+        common = self._common(suite, read, samples, prepared)
         rows: Rows = []
         for method in self._methods:
             key = method.retrieval.model_dump_json()
@@ -225,13 +227,17 @@ class _Bench:
             retrieved = found[key]
             began = time.perf_counter()
             if method.is_baseline:
-                own = self._baseline_rows(method, Batch(samples, prepared, retrieved))
+                own = self._baseline_rows(
+                    method,
+                    Batch(samples, [e.family for e in read], keys, prepared, retrieved),
+                )
             else:
                 own = self._strategy_rows(method, prepared, retrieved, read)
             spent = (time.perf_counter() - began) * 1000 / len(read)
-            admitted = self._admitted(retrieved, features, method.retrieval)
+            near = self._near(retrieved, features)
             for place, row in enumerate(own):
-                row |= common[place] | admitted[place]
+                row |= common[place]
+                row |= self._verdict(method, row, near[place])
                 label = self._places.get(row["label"])
                 probabilities = row.pop("probabilities")
                 row["label_probability"] = 0.0 if label is None else float(probabilities[label])
@@ -246,9 +252,9 @@ class _Bench:
         read: Sequence[SuiteSample],
         samples: Sequence[Sample],
         prepared: Prepared,
-        features: np.ndarray,
     ) -> Rows:
         """Return what all methods' rows share."""
+        router = self._engine.model.answer(prepared).cpu()
         lower = {answer.lower(): answer for answer in self._engine.model.answers}
         return [
             {
@@ -262,24 +268,35 @@ class _Bench:
                 "label": lower.get(entry.answer.lower(), entry.answer),
                 "in_vocabulary": entry.answer.lower() in lower,
                 "router_routing": prepared.routing[place].tolist(),
+                "router_answer": self._answer(router[place]),
+                "router_probability": float(router[place].max()),
             }
             for place, (entry, sample) in enumerate(zip(read, samples, strict=True))
         ]
 
-    def _admitted(self, found: Retrieved, features: np.ndarray, retrieval: RetrievalParams) -> Rows:
-        """Return nearness, and whether the gate admits, of every sample."""
-        bounds = self._engine.defaults.thresholds
+    def _near(self, found: Retrieved, features: np.ndarray) -> list[Nearness]:
+        """Return how near every sample is to the reference set."""
         distance = self._engine.index.picture_distance(features)
         return [
-            {
-                "text_similarity": float(similarity),
-                "image_distance": float(far),
-                "admitted": bool(
-                    similarity >= bounds.text_similarity and far <= bounds.image_distance
-                ),
-            }
+            Nearness(float(similarity), float(far))
             for similarity, far in zip(found.similarity_best, distance, strict=True)
         ]
+
+    def _verdict(self, method: Method, row: Mapping[str, Any], near: Nearness) -> dict[str, Any]:
+        """Return what the gate says of a row; a baseline has no evidence to be judged by."""
+        change = Change(
+            row["answer"] != row["router_answer"] and not method.is_baseline,
+            row["router_probability"],
+            row["probability"],
+            row["surrogate_loss_last"],
+        )
+        verdict = judge(near, change, method.name, self._engine.defaults.thresholds)
+        return {
+            "admitted": verdict.reroute,
+            "text_similarity": near.text_similarity,
+            "image_distance": near.image_distance,
+            "evidence": float("nan") if verdict.evidence is None else verdict.evidence,
+        }
 
     def _baseline_rows(self, method: Method, batch: Batch) -> Rows:
         probabilities = self._baselines[method.name](batch).detach().cpu()

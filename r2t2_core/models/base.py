@@ -6,7 +6,7 @@ the untouched model.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -67,6 +67,10 @@ class ModelAdapter(Protocol):
     @property
     def dtype(self) -> str:
         """Number format of the weights, for example `float32`."""
+
+    @property
+    def specialists(self) -> Mapping[str, str]:
+        """Question family → the expert that was made for it; empty where nobody knows."""
 
     def prepare(self, samples: Sequence[Sample]) -> Prepared:
         """Compute what does not depend on the routing, for B samples."""

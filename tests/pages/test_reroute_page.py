@@ -10,7 +10,7 @@ from threading import Event
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.reroute_view import loading
+from pages.frame import loading
 from r2t2_core.errors import Cancelled, NeighbourhoodError
 from r2t2_core.i18n import set_language
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pages.reroute_view.words import CHOICES, EXPERTS, OUTCOMES
+from pages.frame.words import CHOICES, EXPERTS, OUTCOMES
 from r2t2_core.gallery import GalleryCase
 from r2t2_core.models.scene_moe.configuration_scene_moe import EXPERTS as MODEL_EXPERTS
 from r2t2_core.parameters import choices

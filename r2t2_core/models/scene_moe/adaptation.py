@@ -17,13 +17,15 @@ from r2t2_core.models.scene_moe.adapter import SceneMoeAdapter
 from r2t2_core.models.scene_moe.modeling_scene_moe import SceneMoeForQuestionAnswering
 from r2t2_core.types import Sample, Tensor
 
-ROUTER_EPOCHS = 20
+# The most accurate on the validation split of 20, 60, 150, 400 epochs and steps of 1e-3, 3e-3.
+ROUTER_EPOCHS = 150
 ROUTER_STEP = 1e-3
 BATCH = 256
 
+# The least harmful on validation of 1 and 5 steps of 3e-4, 1e-3, 3e-3, 1e-2: all hurt there.
 TENT_STEPS = 1
-TENT_STEP = 1e-3
-MEMO_STEP = 1e-3
+TENT_STEP = 3e-4
+MEMO_STEP = 3e-4
 VIEWS = 8
 """Augmented views of a picture, for MEMO."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -14,7 +14,7 @@ from r2t2_core.errors import ModelError
 from r2t2_core.i18n import N_
 from r2t2_core.models.base import ModelAdaptation, Prepared
 from r2t2_core.models.fingerprint import fingerprint
-from r2t2_core.models.scene_moe.configuration_scene_moe import DECIDING
+from r2t2_core.models.scene_moe.configuration_scene_moe import DECIDING, OWNERS
 from r2t2_core.models.scene_moe.modeling_scene_moe import SceneMoeForQuestionAnswering
 from r2t2_core.models.scene_moe.processing_scene_moe import (
     PREPROCESSING_VERSION,
@@ -92,6 +92,11 @@ class SceneMoeAdapter:
     def answers(self) -> tuple[str, ...]:
         """The answer vocabulary."""
         return tuple(self.model.config.answers)
+
+    @property
+    def specialists(self) -> Mapping[str, str]:
+        """Question family → the expert that the first training stage taught it to."""
+        return OWNERS
 
     @property
     def device(self) -> str:

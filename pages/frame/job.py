@@ -7,18 +7,23 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
 from dataclasses import dataclass, field
 from threading import Event
+from typing import Generic, TypeVar
 
-from r2t2_core.decision import Decision
 from r2t2_core.i18n import N_
 
 _pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="reroute")
 
-Ask = Callable[[Callable[[str, float], None], Callable[[], bool]], Decision]
+Result = TypeVar("Result")
+
+Progress = Callable[[str, float], None]
+
+Ask = Callable[[Progress, Callable[[], bool]], Result]
+"""`(progress, cancelled) → result`: what a job does in its thread."""
 
 
 @dataclass
-class Job:
-    """A running question.
+class Job(Generic[Result]):
+    """A running piece of work.
 
     Attributes
     ----------
@@ -32,12 +37,12 @@ class Job:
     stage: str = N_("Waiting for the model")
     share: float = 0.0
     _stop: Event = field(default_factory=Event)
-    _future: Future[Decision] | None = None
+    _future: Future[Result] | None = None
 
     @classmethod
-    def start(cls, key: str, ask: Ask) -> Job:
+    def start(cls, key: str, ask: Ask[Result]) -> Job[Result]:
         """Begin to work on `ask(progress, cancelled)`."""
-        job = cls(key)
+        job: Job[Result] = cls(key)
         job._future = _pool.submit(ask, job._note, job._stop.is_set)
         return job
 
@@ -57,7 +62,7 @@ class Job:
             return False
         return True
 
-    def result(self) -> Decision:
-        """Return the decision, or raise what went wrong."""
+    def result(self) -> Result:
+        """Return the result, or raise what went wrong."""
         assert self._future is not None
         return self._future.result()

@@ -1,0 +1,1 @@
+"""What all pages share: language, words, style, the engine, work in the background."""
