@@ -61,7 +61,7 @@ model: $(VENV)/.test-ready
 	$(BIN)/python -m tools.build_suites
 	$(BIN)/python -m tools.results
 
-# docs/results.md, the model card's tables, sample_data/evaluation.json (some ten minutes).
+# docs/results.md, the model card's tables, sample_data/evaluation/ (some ten minutes).
 results: $(VENV)/.test-ready
 	$(BIN)/python -m tools.results
 

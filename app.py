@@ -12,7 +12,16 @@ st.set_page_config(
 )
 choose_language()
 page = st.navigation(
-    [st.Page("pages/reroute.py", title=_("Re-route"), icon=":material/alt_route:", default=True)],
+    [
+        st.Page("pages/reroute.py", title=_("Re-route"), icon=":material/alt_route:", default=True),
+        # Its address differs from the file's name, which Streamlit would run without this file.
+        st.Page(
+            "pages/compare.py",
+            title=_("Compare"),
+            icon=":material/bar_chart:",
+            url_path="comparison",
+        ),
+    ],
     position="sidebar",
 )
 page.run()

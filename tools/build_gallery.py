@@ -4,7 +4,7 @@
 
 Scenes come from a seed range of their own. Cases are chosen by what the default strategy does
 to them, so that repaired, unchanged and broken ones are all there; the gallery is a tour, not
-a measurement (that is `tools/evaluate.py`).
+a measurement (that is `tools/results.py`).
 """
 
 from __future__ import annotations

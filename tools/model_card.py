@@ -1,20 +1,14 @@
 """Print what was measured, and what the model and its data are, into `docs/model-card.md`.
 
-    python -m tools.model_card
-
-Everything between a pair of markers is written here, from `sample_data/evaluation.json`, the
-model's configuration and the recipe of the splits; the prose around it is written by hand.
+Everything between a pair of markers is written here, from a run (`tools/results.py`), the model's
+configuration and the recipe of the splits; the prose around it is written by hand.
 """
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from typing import Any
 
-import typer
-
-from r2t2_core.defaults import Defaults
 from r2t2_core.models.scene_moe import OWNERS, SceneMoeAdapter
 from r2t2_core.scenes.questions import FAMILIES
 from r2t2_core.scenes.world import KINDS
@@ -151,7 +145,6 @@ def reach(record: dict[str, Any]) -> list[str]:
 
 def write(record: dict[str, Any], model: SceneMoeAdapter) -> None:
     """Write every part of the card that is not prose."""
-    record = {**record, "default": Defaults.load(Settings().defaults_path).strategy}
     parts = {
         "facts": facts(model),
         "mix": mix(),
@@ -167,13 +160,3 @@ def write(record: dict[str, Any], model: SceneMoeAdapter) -> None:
         head, rest = card.split(begin)
         card = f"{head}{begin}\n\n" + "\n".join(lines) + f"\n{end}{rest.split(end)[1]}"
     CARD.write_text(card, encoding="utf-8")
-
-
-def main() -> None:
-    """Write the card from the last evaluation."""
-    record = json.loads((SAMPLE_DATA / "evaluation.json").read_text(encoding="utf-8"))
-    write(record, SceneMoeAdapter.load(Settings().model_dir))
-
-
-if __name__ == "__main__":
-    typer.run(main)

@@ -1,7 +1,7 @@
 """Questions and pictures inside and outside the scene world: they calibrate and check the reach.
 
 The questions are written by hand, apart from the generator's wordings; every second one
-calibrates the bound (`tools/choose_defaults.py`), the others check it (`tools/evaluate.py`).
+calibrates the bound (`tools/choose_defaults.py`), the others check it (`tools/results.py`).
 The pictures only check: parts of the two photographs that come with scikit-learn, and textures.
 """
 

@@ -2,17 +2,18 @@
 
     python -m tools.results
 
-Writes `docs/results.md`, `sample_data/evaluation.json` and the tables of `docs/model-card.md`.
-The run itself is kept in the data folder, with a row for each question and method; a run that was
-interrupted goes on.
+Writes `docs/results.md`, the run for the compare page (`sample_data/evaluation/`: a row for each
+question and method) and the tables of `docs/model-card.md`. A run that was interrupted goes on.
 """
 
 from __future__ import annotations
 
-import json
+import shutil
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 import typer
@@ -81,13 +82,27 @@ def router_by_family(results: pd.DataFrame) -> dict[str, list[float]]:
     }
 
 
+def ship(run: Run, folder: Path) -> None:
+    """Copy a run, with pictures named from the shipped data on and numbers in single precision."""
+    frame = run.results
+    frame["image"] = [Path(path).relative_to(SAMPLE_DATA).as_posix() for path in frame["image"]]
+    for name in ("routing", "router_routing"):
+        frame[name] = [np.asarray(row, dtype=np.float32).round(4) for row in frame[name]]
+    for name in frame.select_dtypes("float64"):
+        frame[name] = frame[name].astype(np.float32)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    frame.to_parquet(folder / "results.parquet", index=False, compression="zstd")
+    for name in ("run.json", "costs.json", "bad_rows.json"):
+        shutil.copy(run.folder / name, folder / name)
+
+
 def record_of(run: Run, engine: Engine) -> dict[str, Any]:
-    """Return what is kept of a run in the repository."""
+    """Return what the model card says of a run."""
     results = run.results
-    kept = ("key", "model", "model_fingerprint", "reference_set", "reference_hash", "experts",
-            "suites", "seed", "code_version", "device", "threads", "thresholds")  # fmt: skip
     return {
-        "about": {name: run.about[name] for name in kept},
+        "about": run.about,
+        "default": engine.default_strategy,
         "scores": [asdict(entry) for entry in score(results)],
         "router_by_family": router_by_family(results),
         "reach": check_reach(engine),
@@ -115,8 +130,7 @@ def main(limit: int | None = None) -> None:
         )
     measure_costs(engine, methods, run)
     record = record_of(run, engine)
-    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-    (SAMPLE_DATA / "evaluation.json").write_text(text, encoding="utf-8")
+    ship(run, SAMPLE_DATA / "evaluation")
     (DOCS / "results.md").write_text(report_text(run), encoding="utf-8")
     model_card.write(record, engine.model)
     print(run.folder)

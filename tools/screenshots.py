@@ -58,7 +58,7 @@ def shoot(page: Page, path: Path) -> None:
 
 
 def main(address: str, out: Path = IMAGES) -> None:
-    """Take welcome, answer, details, Japanese and composer, in each size and theme."""
+    """Take welcome, answer, details, comparison, Japanese and composer, in each size and theme."""
     out.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
@@ -78,6 +78,13 @@ def main(address: str, out: Path = IMAGES) -> None:
                 page.set_viewport_size({"width": width, "height": 3000 if size == "wide" else 6500})
                 settle(page)
                 shoot(page, out / f"whole-{size}-{theme}.png")
+                page.set_viewport_size({"width": width, "height": height})
+                if size == "narrow":
+                    page.locator("[data-testid=stExpandSidebarButton]").click()
+                page.locator("[data-testid=stSidebarNav] a").nth(1).click()
+                page.wait_for_selector(".js-plotly-plot", timeout=60_000)
+                settle(page)
+                shoot(page, out / f"compare-{size}-{theme}.png")
                 context.close()
         for size, (width, height) in WIDTHS.items():
             context = browser.new_context(

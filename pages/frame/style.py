@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -19,6 +20,20 @@ CHART = {"displayModeBar": False}
 def heading(text: str) -> None:
     """Show a small heading."""
     st.html(f'<div class="r2"><h4>{escape(text)}</h4></div>')
+
+
+LINES = {"solid": "solid", "dash": "dashed", "dot": "dotted"}
+"""Kinds of line: plotly's word → CSS's."""
+
+
+def legend(entries: Sequence[tuple[str, str, str]]) -> None:
+    """Show one legend for several charts: name, colour and kind of line of each entry."""
+    spans = "".join(
+        f'<span><i style="border-color:{colour};border-top-style:{LINES[dash]}"></i>'
+        f"{escape(name)}</span>"
+        for name, colour, dash in entries
+    )
+    st.html(f'<div class="r2 r2-legend">{spans}</div>')
 
 
 def show_problem(problem: WorkbenchError) -> None:

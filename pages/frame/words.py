@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from r2t2_core.decision import Decision
 from r2t2_core.i18n import N_
 from r2t2_core.i18n import gettext as _
@@ -65,6 +67,49 @@ def choice(value: str) -> str:
 def expert_names(decision: Decision) -> list[str]:
     """Return all experts' names in the active language."""
     return [_(EXPERTS.get(name, name)) for gate in decision.system.gates for name in gate.experts]
+
+
+METHODS = {
+    "base": N_("Router"),
+    "ngd": N_("NGD"),
+    "kernel_regression": N_("Kernel Regression"),
+    "mode_finding": N_("Mode Finding"),
+    "oracle": N_("Oracle"),
+    "uniform": N_("Equal weights"),
+    "random_neighbours": N_("Random neighbours"),
+    "entropy": N_("Entropy minimisation"),
+    "knn_vote": N_("Neighbours' vote"),
+    "random_experts": N_("Random experts"),
+    "own_expert": N_("Own expert"),
+    "router_finetuned": N_("Router fine-tuned"),
+    "tent": N_("Tent"),
+    "memo": N_("MEMO"),
+}
+"""Short names, for axes and legends."""
+
+SETTINGS = {
+    "correct_only": N_("correct-only"),
+    "all_labelled": N_("all labelled"),
+    "refined": N_("refined"),
+    "alpha_mode=search": N_("α search"),
+    "n_neighbours": "k",
+}
+"""Short names of policies and parameters."""
+
+
+def method_titles(specs: Iterable[str]) -> dict[str, str]:
+    """Return short titles of methods, with the policy and the parameters that they name."""
+    titles = {}
+    for spec in specs:
+        head, *settings = spec.split(":")
+        name, _at, policy = head.partition("@")
+        extra = [_(SETTINGS.get(policy, policy))] if policy else []
+        for setting in settings:
+            field, _equals, value = setting.partition("=")
+            short = f"{SETTINGS.get(field, field)} = {value}"
+            extra.append(_(SETTINGS[setting]) if setting in SETTINGS else short)
+        titles[spec] = ", ".join((_(METHODS.get(name, name)), *extra))
+    return titles
 
 
 def strategy_titles() -> dict[str, str]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from html import escape
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
 from pages.frame.language import apply_language
-from pages.frame.style import CHART, heading
+from pages.frame.style import CHART, heading, legend
 from pages.frame.words import (
     STOP_REASONS,
     YES_NO,
@@ -27,9 +26,6 @@ from r2t2_core.i18n import gettext as _
 from r2t2_core.registry import strategies
 
 HEIGHT = 290
-
-LINES = {"solid": "solid", "dash": "dashed"}
-"""Kinds of line: plotly's word → CSS's."""
 
 
 @st.fragment
@@ -78,18 +74,9 @@ def _step_sentence(decision: Decision, record: TrajectoryRecord, step: int) -> N
         )
 
 
-def _legend(entries: list[tuple[str, str, str]]) -> None:
-    """Show one legend for several charts: name, colour and kind of line of each entry."""
-    spans = "".join(
-        f'<span><i style="border-color:{colour};border-top-style:{dash}"></i>{escape(name)}</span>'
-        for name, colour, dash in entries
-    )
-    st.html(f'<div class="r2 r2-legend">{spans}</div>')
-
-
 def _step_charts(decision: Decision, record: TrajectoryRecord, step: int) -> None:
     experts = expert_names(decision)
-    _legend([(name, expert_colour(place), "solid") for place, name in enumerate(experts)])
+    legend([(name, expert_colour(place), "solid") for place, name in enumerate(experts)])
     first, second, third = st.columns(3, gap="medium")
     with first, st.container(gap="xsmall"):
         st.caption(_("Routing weight of each expert"))
@@ -119,9 +106,9 @@ def _step_charts(decision: Decision, record: TrajectoryRecord, step: int) -> Non
 def _shared_charts(decision: Decision, titles: dict[str, str], step: int) -> None:
     records = decision.trajectories
     heading(_("All strategies on the same axes"))
-    _legend(
+    legend(
         [
-            (titles[r.strategy], strategy_colour(r.strategy), LINES[strategy_dash(r.strategy)])
+            (titles[r.strategy], strategy_colour(r.strategy), strategy_dash(r.strategy))
             for r in records
         ]
     )

@@ -57,11 +57,13 @@ class Request:
 def read_request(engine: Engine) -> tuple[Request, bool]:
     """Show the inputs; return what they say, and whether the button was pressed."""
     settings = _settings(engine)
+    handed: dict[str, Any] | None = st.session_state.get("handed")
     source = st.segmented_control(
         _("Picture from"),
-        ["gallery", "upload", "compose"],
+        ["gallery", "upload", "compose", *(["handed"] if handed else [])],
         format_func=lambda name: {
             "gallery": _("Gallery"), "upload": _("Upload"), "compose": _("Compose a scene"),
+            "handed": _("Case"),
         }[name],
         default="gallery",
         required=True,
@@ -72,19 +74,28 @@ def read_request(engine: Engine) -> tuple[Request, bool]:
     case = _chosen_case() if source == "gallery" else None
     if case is not None:
         image: bytes | None = gallery_picture(case.image)
+    elif source == "handed" and handed is not None:
+        image = handed["image"]
     else:
         image = _uploaded() if source == "upload" else compose()
     if image and source != "compose":
         _show_picture(image)
     # Keyed by the case, so that another one brings its own question.
     place = case.id if case else source
+    given = case.question if case else ""
+    if source == "handed" and handed is not None:
+        given = handed["question"]
+        place = f"handed.{hashlib.sha256(handed['image'] + given.encode()).hexdigest()[:12]}"
     question = st.text_input(
         _("Question (in English)"),
-        value=case.question if case else "",
+        value=given,
         placeholder="Where is the chair?",
         key=f"question.{place}",
     )
-    label = _read_label(engine, case, image, question, place)
+    known = case.label if case and question == case.question else None
+    if source == "handed" and handed is not None and question == handed["question"]:
+        known = handed["label"]
+    label = _read_label(engine, known, image, question, place)
     pressed = st.button(
         _("Answer, and re-route"), type="primary", width="stretch", key="go",
         icon=":material/alt_route:",
@@ -96,10 +107,9 @@ def read_request(engine: Engine) -> tuple[Request, bool]:
 
 
 def _read_label(
-    engine: Engine, case: GalleryCase | None, image: bytes | None, question: str, place: str
+    engine: Engine, known: str | None, image: bytes | None, question: str, place: str
 ) -> str | None:
-    """Show the optional right answer; the gallery knows it for its own questions."""
-    known = case.label if case and question == case.question else None
+    """Show the optional right answer; it is known for cases of the gallery and of a run."""
     answers = sorted(engine.model.answers)
     # Keyed by picture and question: the right answer to another question is no right answer.
     about = hashlib.sha256((image or b"") + question.encode()).hexdigest()[:12]

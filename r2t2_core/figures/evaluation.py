@@ -16,8 +16,17 @@ GOOD, BAD = "#12a37f", "#d83c28"
 
 PALETTE = ("#3f8fd2", "#12a37f", "#e69f00", "#d8621c", "#8a7cdb", "#c96ba8", "#b3a48a", "#2f9fb5")
 
+LEGEND_BELOW = {"orientation": "h", "x": 0, "y": -0.24, "yanchor": "top", "font": {"size": 12}}
+
 ROW = 26
 """Pixels a row of a forest plot."""
+
+
+def method_style(place: int) -> tuple[str, str, str]:
+    """Return colour, kind of line and marker of a method by its place in a run."""
+    group = place // len(PALETTE) % 3
+    dash, symbol = (("solid", "circle"), ("dash", "square"), ("dot", "diamond"))[group]
+    return PALETTE[place % len(PALETTE)], dash, symbol
 
 
 def forest(scores: Sequence[Score], titles: Mapping[str, str]) -> go.Figure:
@@ -52,7 +61,7 @@ def forest(scores: Sequence[Score], titles: Mapping[str, str]) -> go.Figure:
     finish(
         figure,
         height=90 + ROW * len(ordered),
-        x=_("accuracy, with its 95 % interval; dotted: the router"),
+        x=_("accuracy; dotted: the router"),
         y="",
         legend=False,
     )
@@ -97,54 +106,66 @@ def help_and_harm(scores: Sequence[Score], titles: Mapping[str, str]) -> go.Figu
 
 
 def cost_against_accuracy(
-    scores: Sequence[Score], costs: Sequence[Cost], titles: Mapping[str, str]
+    scores: Sequence[Score],
+    costs: Sequence[Cost],
+    titles: Mapping[str, str],
+    *,
+    legend: bool = True,
 ) -> go.Figure:
-    """Draw accuracy over cost: upper left is better."""
+    """Draw accuracy over cost: upper left is better. Styles follow the order of the scores."""
     unit = next(cost.milliseconds for cost in costs if cost.method == MODEL)
     spent = {cost.method: cost.milliseconds / unit for cost in costs}
     figure = go.Figure()
-    for number, entry in enumerate(scores):
+    for place, entry in enumerate(scores):
         if entry.method not in spent or entry.method == "base":
             continue
+        colour, _dash, symbol = method_style(place)
         figure.add_scatter(
             x=[spent[entry.method]],
             y=[entry.accuracy],
             mode="markers",
             name=titles.get(entry.method, entry.method),
-            marker={"size": 11, "color": PALETTE[number % len(PALETTE)],
-                    "symbol": number // len(PALETTE)},
+            marker={"size": 11, "color": colour, "symbol": symbol},
             hovertemplate="%{fullData.name}<br>× %{x:.2f}, %{y:.1%}<extra></extra>",
-        )  # fmt: skip
+        )
     base = next((entry.accuracy for entry in scores if entry.method == "base"), None)
     if base is not None:
         figure.add_hline(y=base, line={"color": GREY, "dash": "dot"})
     finish(
         figure,
-        height=400,
-        x=_("extra time for one question, × one answer of the frozen model (log)"),
+        height=500 if legend else 340,
+        x=_("extra time, × one answer of the frozen model (log)"),
         y=_("accuracy; dotted: the router"),
+        legend=legend,
     )
-    figure.update_layout(legend={"orientation": "v", "x": 1.02, "y": 1, "yanchor": "top"})
+    figure.update_layout(legend=LEGEND_BELOW)
     return figure.update_xaxes(type="log").update_yaxes(tickformat=".0%")
 
 
-def accuracy_over_steps(table: pd.DataFrame, titles: Mapping[str, str]) -> go.Figure:
-    """Draw accuracy after each step: a line for each method with more than one step."""
+def accuracy_over_steps(
+    table: pd.DataFrame, titles: Mapping[str, str], *, legend: bool = True
+) -> go.Figure:
+    """Draw accuracy after each step: a line for each method with more than one step.
+
+    Styles follow the order of the table's columns.
+    """
     figure = go.Figure()
-    moving = [name for name in table.columns if table[name].notna().sum() > 2]
-    for number, name in enumerate(moving):
+    for place, name in enumerate(table.columns):
         line = table[name].dropna()
+        if len(line) <= 2:
+            continue
+        colour, dash, _symbol = method_style(place)
         figure.add_scatter(
             x=line.index,
             y=line,
             mode="lines+markers",
             name=titles.get(name, name),
-            line={"color": PALETTE[number % len(PALETTE)],
-                  "dash": ("solid", "dash", "dot")[number // len(PALETTE) % 3]},
+            line={"color": colour, "dash": dash},
             hovertemplate="%{fullData.name}<br>%{x}: %{y:.1%}<extra></extra>",
-        )  # fmt: skip
-    finish(figure, height=400, x=_("step"), y=_("accuracy"))
-    figure.update_layout(legend={"orientation": "v", "x": 1.02, "y": 1, "yanchor": "top"})
+        )
+    height = 500 if legend else 340
+    finish(figure, height=height, x=_("step"), y=_("accuracy"), legend=legend)
+    figure.update_layout(legend=LEGEND_BELOW)
     return figure.update_yaxes(tickformat=".0%")
 
 

@@ -131,3 +131,19 @@ def test_a_scene_is_composed_and_asked_about(page: Page):
     page.wait_for_function(
         "() => [...document.querySelectorAll('.r2-card b')].some(b => b.innerText === 'top left')"
     )
+
+
+def test_a_case_of_the_compare_page_opens_on_this_one(page: Page):
+    page.locator("[data-testid=stSidebarNav] a").filter(has_text="Compare").click()
+    page.get_by_text("Compare strategies").wait_for()
+    grid = page.locator(".stDataFrame").first
+    grid.wait_for()
+    page.wait_for_timeout(2500)
+    grid.scroll_into_view_if_needed()
+    box = grid.bounding_box()
+    assert box is not None
+    # The first row's tick box.
+    page.mouse.click(box["x"] + 14, box["y"] + 70)
+    page.locator(".st-key-open button").click()
+    page.wait_for_selector(".r2-cards .r2-card >> nth=1")
+    assert page.get_by_text("Repaired: wrong before, right after").count() == 1

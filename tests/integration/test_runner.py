@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -20,6 +21,7 @@ from r2t2_core.evaluation.runner import COLUMNS, Run, evaluate, share_limit
 from r2t2_core.evaluation.suites import load_suite, shipped_suites
 from r2t2_core.figures.results_page import results_page
 from r2t2_core.settings import SAMPLE_DATA
+from r2t2_core.types import Sample
 
 
 @pytest.fixture(scope="module")
@@ -135,6 +137,22 @@ def test_baselines_that_change_weights_leave_the_model_alone(engine, suites, tmp
     assert results[results["method"] == name]["probability"].between(0, 1).all()
     changed = results.pivot(index="sample", columns="method", values="probability")
     assert not np.allclose(changed[name], changed["base"])
+
+
+def test_the_ceiling_sends_each_question_to_its_own_expert(engine, suites, tmp_path):
+    names = ["own_expert", "random_experts"]
+    run = evaluate(engine, suites[:1], parse_methods(names, engine.defaults), tmp_path, limit=60)
+    right = run.results.groupby("method")["right"].mean()
+    assert right["own_expert"] > 0.9
+    assert right["random_experts"] < 0.6
+    by_hand = torch.zeros(1, engine.model.routing_spec.size)
+    row = run.results[run.results["method"] == "own_expert"].iloc[0]
+    owner = engine.model.specialists[row["family"]]
+    by_hand[0, engine.model.routing_spec.experts.index(owner)] = 1
+    with Image.open(row["image"]) as image:
+        prepared = engine.model.prepare([Sample(image.convert("RGB"), row["question"])])
+    best = int(engine.model.answer(prepared, by_hand).argmax())
+    assert engine.model.answers[best] == row["answer"]
 
 
 @pytest.mark.parametrize(
