@@ -11,6 +11,7 @@ import streamlit as st
 from pages.compare_view.cases import show_cases
 from pages.compare_view.own_suite import show_own_suite
 from pages.compare_view.runs import (
+    bad_rows,
     costs,
     is_shipped,
     known_runs,
@@ -209,6 +210,9 @@ def page() -> None:
         show_problem(error)
         return
     show_sentence(scores, titles)
+    if len(bad := bad_rows(run)):
+        with st.expander(_("{count} rows could not be used").format(count=len(bad))):
+            st.dataframe(bad, hide_index=True, width="stretch")
     show_own_suite()
     show_figures(run, results, scores, titles)
     show_flows(run, results, scores, titles)

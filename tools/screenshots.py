@@ -79,9 +79,7 @@ def main(address: str, out: Path = IMAGES) -> None:
                 settle(page)
                 shoot(page, out / f"whole-{size}-{theme}.png")
                 page.set_viewport_size({"width": width, "height": height})
-                if size == "narrow":
-                    page.locator("[data-testid=stExpandSidebarButton]").click()
-                page.locator("[data-testid=stSidebarNav] a").nth(1).click()
+                page.goto(f"{address}/comparison")
                 page.wait_for_selector(".js-plotly-plot", timeout=60_000)
                 settle(page)
                 shoot(page, out / f"compare-{size}-{theme}.png")

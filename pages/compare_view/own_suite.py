@@ -13,6 +13,7 @@ from pages.frame.loading import load_engine
 from pages.frame.style import show_problem
 from r2t2_core.errors import WorkbenchError
 from r2t2_core.evaluation.baselines import BASELINES
+from r2t2_core.evaluation.costs import measure_costs
 from r2t2_core.evaluation.methods import parse_methods
 from r2t2_core.evaluation.runner import Run, evaluate
 from r2t2_core.evaluation.suites import load_suite
@@ -63,15 +64,18 @@ def _start(data: bytes, name: str, methods: list[str], limit: int) -> None:
     def work(progress: Progress, cancelled: object) -> Run:
         assert callable(cancelled)
         suite = load_suite(archive, folder / "files")
-        return evaluate(
+        chosen = parse_methods(methods, engine.defaults)
+        run = evaluate(
             engine,
             [suite],
-            parse_methods(methods, engine.defaults),
+            chosen,
             settings.data_dir / "runs",
             limit=limit,
             progress=lambda done, total: progress(RUNNING, done / max(total, 1)),
             cancelled=cancelled,
         )
+        measure_costs(engine, chosen, run)
+        return run
 
     st.session_state[JOB] = Job.start(digest, work)
 

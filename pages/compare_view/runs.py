@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -50,6 +51,13 @@ def scores_of(folder: str, written: float, suites: tuple[str, ...]) -> list[Scor
 def costs(run: Run) -> list[Cost]:
     """Return a run's measured costs."""
     return costs_of(run)
+
+
+def bad_rows(run: Run) -> pd.DataFrame:
+    """Return the rows of a run's suites that could not be used, and why."""
+    path = run.folder / "bad_rows.json"
+    rows = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    return pd.DataFrame(rows, columns=["suite", "row", "reason"])
 
 
 def written(run: Run) -> float:

@@ -9,7 +9,7 @@ import typer
 from transformers.utils import logging as transformers_logging
 
 from r2t2_core.cli.answer import answer
-from r2t2_core.cli.evaluate import evaluate, report
+from r2t2_core.cli.evaluate import ablate, evaluate, report
 from r2t2_core.cli.info import info, list_strategies
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ def main() -> None:
 
 app.command()(answer)
 app.command()(evaluate)
+app.command()(ablate)
 app.command()(report)
 app.command(name="strategies")(list_strategies)
 app.command()(info)

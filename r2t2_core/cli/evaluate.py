@@ -1,4 +1,4 @@
-"""`r2t2 evaluate` and `r2t2 report`: methods over suites, and what came of it."""
+"""`r2t2 evaluate`, `r2t2 ablate`, `r2t2 report`: methods over suites, and what came of it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Annotated
@@ -21,11 +22,14 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.status import Status
 from rich.table import Table
 
 from r2t2_core.cli.output import complaints, output
 from r2t2_core.engine import Engine
 from r2t2_core.errors import SuiteError
+from r2t2_core.evaluation.ablations import ablate as run_ablations
+from r2t2_core.evaluation.ablations import ablation_text
 from r2t2_core.evaluation.costs import measure_costs
 from r2t2_core.evaluation.methods import parse_methods
 from r2t2_core.evaluation.metrics import Score, score
@@ -35,7 +39,13 @@ from r2t2_core.evaluation.runner import evaluate as run_evaluation
 from r2t2_core.evaluation.suites import Suite, load_suite, shipped_suites
 from r2t2_core.figures.results_page import results_page
 from r2t2_core.i18n import N_
+from r2t2_core.registry import get_strategy
 from r2t2_core.settings import Settings
+
+ABOUT = (
+    "One thing at a time is changed; all else stays at what validation chose. Nothing here chose a "
+    "parameter: these are the test suites. Written by `r2t2 ablate`."
+)
 
 DEFAULT_METHODS = "base,random_neighbours,knn_vote,ngd,kernel_regression,mode_finding,oracle"
 
@@ -124,6 +134,40 @@ def report(
     with output():
         for path in (out, page):
             Console().print(str(path), soft_wrap=True)
+
+
+def ablate(
+    strategy: Annotated[list[str] | None, typer.Option(help="May be repeated.")] = None,
+    suite: Annotated[list[str] | None, typer.Option(help="As of `evaluate`.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Samples in all.")] = None,
+    out: Annotated[Path, typer.Option(help="Where the Markdown goes.")] = Path("ablations.md"),
+) -> None:
+    """Change one thing at a time: parameters, reference size, label noise, mismatch."""
+    with complaints():
+        settings = Settings.from_environment()
+        suites = open_suites(settings, suite or [])
+        engine = Engine.load(settings)
+        texts = ["# Ablations", "", ABOUT, ""]
+        with Console(stderr=True).status("ablating") as status:
+            for name in strategy or ("ngd", "kernel_regression"):
+                get_strategy(name)
+                points = run_ablations(
+                    engine,
+                    suites,
+                    name,
+                    settings.data_dir / "ablations",
+                    limit=limit,
+                    progress=partial(_tell, status, name),
+                )
+                texts.append(ablation_text(name, points, limit))
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text("\n".join(texts), encoding="utf-8")
+    with output():
+        Console().print(str(out), soft_wrap=True)
+
+
+def _tell(status: Status, strategy: str, what: str) -> None:
+    status.update(f"{strategy}: {what}")
 
 
 def open_suites(settings: Settings, named: Sequence[str]) -> list[Suite]:

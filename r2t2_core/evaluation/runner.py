@@ -14,7 +14,6 @@ import hashlib
 import json
 import os
 import platform
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,27 +26,17 @@ import torch
 
 from r2t2_core import __version__
 from r2t2_core.engine import Engine
-from r2t2_core.errors import Cancelled, ImageError, QuestionError, RunError
-from r2t2_core.evaluation.baselines import BASELINES, Answer, Batch
+from r2t2_core.errors import Cancelled, RunError
+from r2t2_core.evaluation.bench import COLUMNS, Bench
 from r2t2_core.evaluation.methods import Method
 from r2t2_core.evaluation.suites import Suite, SuiteSample
-from r2t2_core.gate import Change, Nearness, judge
 from r2t2_core.i18n import N_
-from r2t2_core.intake.image import read_image
-from r2t2_core.intake.question import read_question
-from r2t2_core.models.base import Prepared
-from r2t2_core.problem import answers_along, build_problem
 from r2t2_core.recording import LIBRARIES, library_versions
-from r2t2_core.reference.index import Retrieved
-from r2t2_core.registry import get_strategy
-from r2t2_core.types import Sample, Tensor
 
 BATCH = 64
 """Samples in a batch. Fixed, since sums of floats depend on it."""
 
 Progress = Callable[[int, int], None]
-
-Rows = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -152,7 +141,7 @@ def evaluate(
         for path in (*parts.iterdir(), run.folder / "results.parquet"):
             path.unlink(missing_ok=True)
     _write_text(run.folder / "run.json", json.dumps(about, indent=1, ensure_ascii=False))
-    bench = _Bench(engine, methods)
+    bench = Bench(engine, methods)
     total, done = sum(map(len, chosen)), 0
     progress(done, total)
     bad: list[dict[str, str]] = []
@@ -175,181 +164,6 @@ def evaluate(
     frames = [pd.read_parquet(path) for path in sorted(parts.glob("*.parquet"))]
     _write_frame(run.folder / "results.parquet", pd.concat(frames, ignore_index=True))
     return run
-
-
-COLUMNS = (
-    "suite", "sample", "method", "family", "style", "language", "question", "image",
-    "label", "in_vocabulary", "answer", "probability", "label_probability", "right",
-    "answers_by_step", "routing", "router_routing", "surrogate_loss_first",
-    "surrogate_loss_last", "router_answer", "router_probability", "evidence", "admitted",
-    "text_similarity", "image_distance", "milliseconds",
-)  # fmt: skip
-"""Columns of the results: one row for each sample and method."""
-
-
-class _Bench:
-    """Answers batches by every method."""
-
-    def __init__(self, engine: Engine, methods: Sequence[Method]) -> None:
-        self._engine = engine
-        self._methods = methods
-        self._baselines: dict[str, Answer] = {
-            method.name: BASELINES[method.name](engine.model, engine.index)
-            for method in methods
-            if method.is_baseline
-        }
-        self._places = {answer: n for n, answer in enumerate(engine.model.answers)}
-
-    def run(self, suite: str, batch: Sequence[SuiteSample]) -> tuple[Rows, list[dict[str, str]]]:
-        """Return one row for each usable sample and method, and the samples that were refused."""
-        read, samples, refused = [], [], []
-        for entry in batch:
-            try:
-                picture = read_image(entry.image.read_bytes()).image
-                samples.append(Sample(picture, read_question(entry.question).text))
-                read.append(entry)
-            except (ImageError, QuestionError, OSError) as error:
-                refused.append({"suite": suite, "row": entry.id, "reason": str(error)})
-        if not read:
-            return [], refused
-        engine = self._engine
-        prepared = engine.model.prepare(samples)
-        embeddings = engine.embedder.embed([sample.question for sample in samples])
-        features = prepared.image_features.cpu().numpy()
-        keys = [f"{suite} {entry.id}" for entry in read]
-        found: dict[str, Retrieved] = {}
-        common = self._common(suite, read, samples, prepared)
-        rows: Rows = []
-        for method in self._methods:
-            key = method.retrieval.model_dump_json()
-            if key not in found:
-                found[key] = engine.index.retrieve(embeddings, features, method.retrieval, keys)
-            retrieved = found[key]
-            began = time.perf_counter()
-            if method.is_baseline:
-                own = self._baseline_rows(
-                    method,
-                    Batch(samples, [e.family for e in read], keys, prepared, retrieved),
-                )
-            else:
-                own = self._strategy_rows(method, prepared, retrieved, read)
-            spent = (time.perf_counter() - began) * 1000 / len(read)
-            near = self._near(retrieved, features)
-            for place, row in enumerate(own):
-                row |= common[place]
-                row |= self._verdict(method, row, near[place])
-                label = self._places.get(row["label"])
-                probabilities = row.pop("probabilities")
-                row["label_probability"] = 0.0 if label is None else float(probabilities[label])
-                row["right"] = row["answer"] == row["label"]
-                row["milliseconds"] = spent
-                rows.append(row)
-        return rows, refused
-
-    def _common(
-        self,
-        suite: str,
-        read: Sequence[SuiteSample],
-        samples: Sequence[Sample],
-        prepared: Prepared,
-    ) -> Rows:
-        """Return what all methods' rows share."""
-        router = self._engine.model.answer(prepared).cpu()
-        lower = {answer.lower(): answer for answer in self._engine.model.answers}
-        return [
-            {
-                "suite": suite,
-                "sample": entry.id,
-                "family": entry.family,
-                "style": entry.style,
-                "language": entry.language,
-                "question": sample.question,
-                "image": str(entry.image),
-                "label": lower.get(entry.answer.lower(), entry.answer),
-                "in_vocabulary": entry.answer.lower() in lower,
-                "router_routing": prepared.routing[place].tolist(),
-                "router_answer": self._answer(router[place]),
-                "router_probability": float(router[place].max()),
-            }
-            for place, (entry, sample) in enumerate(zip(read, samples, strict=True))
-        ]
-
-    def _near(self, found: Retrieved, features: np.ndarray) -> list[Nearness]:
-        """Return how near every sample is to the reference set."""
-        distance = self._engine.index.picture_distance(features)
-        return [
-            Nearness(float(similarity), float(far))
-            for similarity, far in zip(found.similarity_best, distance, strict=True)
-        ]
-
-    def _verdict(self, method: Method, row: Mapping[str, Any], near: Nearness) -> dict[str, Any]:
-        """Return what the gate says of a row; a baseline has no evidence to be judged by."""
-        change = Change(
-            row["answer"] != row["router_answer"] and not method.is_baseline,
-            row["router_probability"],
-            row["probability"],
-            row["surrogate_loss_last"],
-        )
-        verdict = judge(near, change, method.name, self._engine.defaults.thresholds)
-        return {
-            "admitted": verdict.reroute,
-            "text_similarity": near.text_similarity,
-            "image_distance": near.image_distance,
-            "evidence": float("nan") if verdict.evidence is None else verdict.evidence,
-        }
-
-    def _baseline_rows(self, method: Method, batch: Batch) -> Rows:
-        probabilities = self._baselines[method.name](batch).detach().cpu()
-        return [
-            self._row(method, row, [self._answer(row)], batch.prepared.routing[place], None)
-            for place, row in enumerate(probabilities)
-        ]
-
-    def _strategy_rows(
-        self,
-        method: Method,
-        prepared: Prepared,
-        found: Retrieved,
-        read: Sequence[SuiteSample],
-    ) -> Rows:
-        engine = self._engine
-        lower = {answer.lower(): n for answer, n in self._places.items()}
-        labels = torch.tensor([lower.get(entry.answer.lower(), 0) for entry in read])
-        policy = method.retrieval.policy
-        problem = build_problem(engine.model, prepared, engine.index, found, policy, labels)
-        assert method.params is not None
-        trajectory = get_strategy(method.name).reroute(problem, method.params)
-        along = answers_along(engine.model, prepared, trajectory.routing).cpu()
-        steps = [[self._answer(point) for point in along[:, place]] for place in range(len(read))]
-        losses = trajectory.surrogate_loss[[0, -1]].T.tolist()
-        return [
-            self._row(method, along[-1, place], steps[place], trajectory.routing[-1, place],
-                      losses[place])
-            for place in range(len(read))
-        ]  # fmt: skip
-
-    def _row(
-        self,
-        method: Method,
-        probabilities: Tensor,
-        steps: list[str],
-        routing: Tensor,
-        losses: list[float] | None,
-    ) -> dict[str, Any]:
-        first, last = losses or (float("nan"), float("nan"))
-        return {
-            "method": method.spec,
-            "answer": steps[-1],
-            "probability": float(probabilities.max()),
-            "probabilities": probabilities,
-            "answers_by_step": steps,
-            "routing": routing.tolist(),
-            "surrogate_loss_first": first,
-            "surrogate_loss_last": last,
-        }
-
-    def _answer(self, probabilities: Tensor) -> str:
-        return self._engine.model.answers[int(probabilities.argmax())]
 
 
 def _describe(

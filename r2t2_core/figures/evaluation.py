@@ -101,7 +101,7 @@ def help_and_harm(scores: Sequence[Score], titles: Mapping[str, str]) -> go.Figu
     )
     figure.update_layout(barmode="relative")
     finish(figure, height=110 + ROW * len(ordered), x=_("answers, against the router"), y="")
-    reach = 1.15 * max([1, *(max(entry.fixed, entry.broken) for entry in ordered)])
+    reach = 1.3 * max([1, *(max(entry.fixed, entry.broken) for entry in ordered)])
     return figure.update_xaxes(range=[-reach, reach])
 
 

@@ -117,6 +117,7 @@ class ReferenceSet:
         self._refined_correct = table["refined_correct"].to_numpy()
         places = {answer: number for number, answer in enumerate(manifest.answers)}
         self.labels = np.array([places[label] for label in table["label"].to_pylist()])
+        self._stored_rows: np.ndarray | None = None
 
     @classmethod
     def load(
@@ -198,9 +199,39 @@ class ReferenceSet:
             ) from error
         return outputs
 
+    @property
+    def families(self) -> np.ndarray:
+        """Question families (N,), str."""
+        return np.array(self._table["family"].to_pylist())
+
+    def variant(
+        self, rows: np.ndarray, labels: np.ndarray | None = None, *, about: str
+    ) -> ReferenceSet:
+        """Return some samples, perhaps with other labels, as a set of its own: for ablations.
+
+        Parameters
+        ----------
+        rows : ndarray (n,), int64
+        labels : ndarray (n,), int64, optional
+            Instead of theirs.
+        about : str
+            What was done; part of the new set's name and hash.
+        """
+        name = f"{self.manifest.name}, {about}"
+        manifest = self.manifest.model_copy(update={"name": name, "size": len(rows)})
+        manifest = manifest.model_copy(update={"content_hash": manifest.compute_hash()})
+        made = ReferenceSet(self.root, manifest, self._table.take(pa.array(rows)))
+        made._stored_rows = rows if self._stored_rows is None else self._stored_rows[rows]
+        if labels is not None:
+            made.labels = labels
+        return made
+
     def outputs_of(self, rows: torch.Tensor) -> torch.Tensor:
         """Return stored expert outputs (..., E, D) of rows (...)."""
-        return torch.from_numpy(np.array(self._expert_outputs[rows.cpu().numpy()]))
+        chosen = rows.cpu().numpy()
+        if self._stored_rows is not None:
+            chosen = self._stored_rows[chosen]
+        return torch.from_numpy(np.array(self._expert_outputs[chosen]))
 
     def sample(self, row: int) -> ReferenceSample:
         """Return one sample, for people."""

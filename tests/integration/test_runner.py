@@ -14,10 +14,12 @@ from typer.testing import CliRunner
 from r2t2_core.cli import app
 from r2t2_core.engine import Engine
 from r2t2_core.errors import Cancelled, ParameterError, RunError
+from r2t2_core.evaluation import ablations
+from r2t2_core.evaluation.bench import COLUMNS
 from r2t2_core.evaluation.methods import parse_method, parse_methods
 from r2t2_core.evaluation.metrics import score
 from r2t2_core.evaluation.report import report_text
-from r2t2_core.evaluation.runner import COLUMNS, Run, evaluate, share_limit
+from r2t2_core.evaluation.runner import Run, evaluate, share_limit
 from r2t2_core.evaluation.suites import load_suite, shipped_suites
 from r2t2_core.figures.results_page import results_page
 from r2t2_core.settings import SAMPLE_DATA
@@ -96,6 +98,52 @@ def test_an_interrupted_run_goes_on_without_a_lost_or_doubled_sample(
     key = ["suite", "sample", "method", "answer"]
     pd.testing.assert_frame_equal(resumed.results[key], run.results[key])
     assert score(resumed.results)[0].accuracy == score(run.results)[0].accuracy
+
+
+def test_a_question_without_a_neighbour_stays_with_the_router(engine, suites, tmp_path):
+    spec = "ngd:mode=ball:radius=0.98"
+    methods = parse_methods([spec, "ngd"], engine.defaults)
+    results = evaluate(engine, suites[1:], methods, tmp_path, limit=70).results
+    rows = results[results["method"] == spec]
+    alone = rows["text_similarity"].isna()
+    assert alone.any()
+    assert not alone.all()
+    assert (rows[alone]["answer"] == rows[alone]["router_answer"]).all()
+    assert not rows[alone]["admitted"].any()
+    assert len(rows) == 70
+
+
+def test_a_variant_of_a_reference_set_is_one_of_its_own(engine):
+    reference = engine.reference
+    rows = np.array([5, 7, 2999])
+    small = reference.variant(rows, about="three samples")
+    assert len(small) == 3
+    assert small.sample(1).id == reference.sample(7).id
+    assert small.manifest.content_hash != reference.manifest.content_hash
+    stored = reference.outputs_of(torch.from_numpy(rows))
+    assert torch.equal(small.outputs_of(torch.arange(3)), stored)
+    smaller = small.variant(np.array([2]), np.array([0]), about="one")
+    assert torch.equal(smaller.outputs_of(torch.tensor([0])), stored[2:])
+    assert smaller.labels.tolist() == [0]
+
+
+def test_ablations_change_one_thing_at_a_time(engine, suites, tmp_path, monkeypatch):
+    monkeypatch.setattr(ablations, "SETTINGS", {"n_neighbours": ("1", "20"), "alpha": ("0", "1")})
+    monkeypatch.setattr(ablations, "SIZES", (50, 3000))
+    monkeypatch.setattr(ablations, "NOISE", (0.4,))
+    points = ablations.ablate(engine, suites[:1], "kernel_regression", tmp_path, limit=60)
+    assert [(point.axis, point.value) for point in points] == [
+        ("n_neighbours", "1"), ("n_neighbours", "20"), ("alpha", "0"), ("alpha", "1"),
+        ("reference size", "50"), ("reference size", "3000"), ("label noise", "40%"),
+        ("mismatch", "colour, kind, existence"),
+    ]  # fmt: skip
+    found = {(point.axis, point.value): point.score for point in points}
+    # α = 1 keeps the router's own routing.
+    assert found["alpha", "1"].fixed == found["alpha", "1"].broken == 0
+    assert found["alpha", "0"].accuracy == found["n_neighbours", "20"].accuracy
+    assert found["reference size", "3000"].accuracy == found["alpha", "0"].accuracy
+    assert found["reference size", "50"].accuracy < found["reference size", "3000"].accuracy
+    assert "| label noise | 40% |" in ablations.ablation_text("kernel_regression", points, 60)
 
 
 def test_another_seed_is_another_run(run, engine, suites, methods, tmp_path):

@@ -1,0 +1,153 @@
+"""Ablations: one thing at a time is changed, all else stays at what validation chose."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from r2t2_core.engine import Engine
+from r2t2_core.evaluation.methods import parse_methods
+from r2t2_core.evaluation.metrics import Score, score
+from r2t2_core.evaluation.report import together
+from r2t2_core.evaluation.runner import evaluate
+from r2t2_core.evaluation.suites import Suite
+from r2t2_core.kernels import BANDWIDTH_RULES, KERNELS
+from r2t2_core.reference.store import POLICIES
+from r2t2_core.registry import get_strategy
+
+SETTINGS: dict[str, Sequence[str]] = {
+    "policy": POLICIES,
+    "n_neighbours": ("1", "3", "5", "10", "20", "50"),
+    "radius": ("0.5", "0.6", "0.7", "0.8"),
+    "kernel": tuple(KERNELS),
+    "bandwidth_rule": tuple(BANDWIDTH_RULES),
+    "steps": ("1", "2", "5", "10", "20", "50"),
+    "step_size": ("0.03", "0.1", "0.3", "0.5", "1", "2"),
+    "optimiser": ("adam", "gradient"),
+    "alpha": ("0", "0.25", "0.5", "0.75"),
+}
+"""Axis → values."""
+
+SIZES = (20, 50, 100, 300, 1000, 3000)
+"""Samples that the reference set is cut to."""
+
+NOISE = (0.05, 0.1, 0.2, 0.4)
+"""Share of the references whose label is replaced by another answer."""
+
+NARROW = ("colour", "kind", "existence")
+"""Families of a reference set that was made for another use."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value on one axis.
+
+    Attributes
+    ----------
+    axis, value : str
+    score : Score
+        Over all suites together.
+    """
+
+    axis: str
+    value: str
+    score: Score
+
+
+def settings_of(strategy: str) -> dict[str, dict[str, str]]:
+    """Return, for every axis that a strategy has, value → method (see `methods`)."""
+    own = get_strategy(strategy).params.model_fields
+    found: dict[str, dict[str, str]] = {}
+    for axis, values in SETTINGS.items():
+        if axis == "policy":
+            found[axis] = {value: f"{strategy}@{value}" for value in values}
+        elif axis == "radius":
+            found[axis] = {value: f"{strategy}:mode=ball:radius={value}" for value in values}
+        elif axis in ("n_neighbours", "kernel", "bandwidth_rule") or axis in own:
+            found[axis] = {value: f"{strategy}:{axis}={value}" for value in values}
+    return found
+
+
+def reference_variants(engine: Engine) -> Iterator[tuple[str, str, Engine]]:
+    """Yield (axis, value, engine) with a smaller, a noisier, and a mismatched reference set."""
+    reference = engine.reference
+    generator = np.random.default_rng(0)
+    order = generator.permutation(len(reference))
+
+    def using(rows: np.ndarray, labels: np.ndarray | None, about: str) -> Engine:
+        made = reference.variant(rows, labels, about=about)
+        return Engine(engine.model, engine.embedder, made, engine.defaults, engine.preprocessing)
+
+    for size in SIZES:
+        if size <= len(reference):
+            yield "reference size", str(size), using(order[:size], None, f"{size} samples")
+    everything = np.arange(len(reference))
+    for share in NOISE:
+        flipped = order[: round(share * len(reference))]
+        labels = reference.labels.copy()
+        answers = len(engine.model.answers)
+        labels[flipped] = (labels[flipped] + generator.integers(1, answers, len(flipped))) % answers
+        about = f"{share:.0%} of the labels wrong"
+        yield "label noise", f"{share:.0%}", using(everything, labels, about)
+    narrow = np.flatnonzero(np.isin(reference.families, NARROW))
+    if len(narrow):
+        yield "mismatch", ", ".join(NARROW), using(narrow, None, "narrow families")
+
+
+def ablate(
+    engine: Engine,
+    suites: Sequence[Suite],
+    strategy: str,
+    folder: Path,
+    *,
+    limit: int | None = None,
+    progress: Callable[[str], None] = lambda what: None,
+) -> list[Point]:
+    """Measure a strategy along all its axes.
+
+    Parameters
+    ----------
+    engine : Engine
+    suites : sequence of Suite
+    strategy : str
+    folder : Path
+        Runs are kept below it; a run that is there already is not computed again.
+    limit : int, optional
+        Samples in all.
+    progress : callable
+        Told what comes next.
+    """
+
+    def measure(used: Engine, specs: Sequence[str]) -> dict[str, Score]:
+        methods = parse_methods([*specs, "oracle"], used.defaults)
+        run = evaluate(used, suites, methods, folder, limit=limit, resume=True)
+        return {entry.method: entry for entry in together(score(run.results))}
+
+    points = []
+    axes = settings_of(strategy)
+    progress("parameters")
+    found = measure(engine, [spec for values in axes.values() for spec in values.values()])
+    for axis, values in axes.items():
+        points += [Point(axis, value, found[spec]) for value, spec in values.items()]
+    for axis, value, used in reference_variants(engine):
+        progress(f"{axis} {value}")
+        points.append(Point(axis, value, measure(used, [strategy])[strategy]))
+    return points
+
+
+def ablation_text(strategy: str, points: Sequence[Point], limit: int | None) -> str:
+    """Return a strategy's ablations as Markdown."""
+    count = points[0].score.n if points else 0
+    lines = [f"## `{strategy}`: {count:,} questions", "", "| axis | value | accuracy | fixed / "
+             "broken | gap closed |", "|---|---|---|---|---|"]  # fmt: skip
+    for point in points:
+        entry = point.score
+        gap = "" if entry.gap_closed is None else f"{entry.gap_closed:.0%}"
+        share = f"{entry.accuracy:.1%} ({entry.low:.1%} to {entry.high:.1%})"
+        lines.append(
+            f"| {point.axis} | {point.value} | {share} | {entry.fixed} / {entry.broken} | {gap} |"
+        )
+    return "\n".join([*lines, ""])
