@@ -22,12 +22,12 @@ from r2t2_core.embedding.minilm import MiniLMEmbedder
 from r2t2_core.models.base import Prepared
 from r2t2_core.models.scene_moe import SceneMoeAdapter
 from r2t2_core.reference.store import Manifest, write_reference_set
+from r2t2_core.refine import refine
 from r2t2_core.scenes.questions import FAMILIES, Question, ask
 from r2t2_core.scenes.render import render
 from r2t2_core.scenes.world import Light
 from r2t2_core.settings import Settings
-from r2t2_core.strategies.descent import DescentParams, descend
-from r2t2_core.types import Neighbours, RoutingProblem, Sample
+from r2t2_core.types import Sample
 from tools.scene_data import SPLITS, draw_scene
 
 PICTURE = 192
@@ -69,29 +69,6 @@ def prepare_all(model: SceneMoeAdapter, samples: list[Sample]) -> Prepared:
         torch.cat([part.routing for part in parts]),
         torch.cat([part.image_features for part in parts]),
     )
-
-
-def refine(model: SceneMoeAdapter, prepared: Prepared, labels: torch.Tensor) -> torch.Tensor:
-    """Run the oracle on every sample: the routing (N, E) that answers its own label best."""
-
-    def loss(routing: torch.Tensor) -> torch.Tensor:
-        return model.loss(prepared.expert_outputs, labels, routing)
-
-    nobody = torch.zeros(len(labels), 0)
-    none = Neighbours(nobody.long(), nobody, nobody, nobody[..., None], nobody.long())
-    problem = RoutingProblem(
-        spec=model.routing_spec,
-        routing=prepared.routing,
-        neighbours=none,
-        surrogate_loss=loss,
-        random_neighbours=none,
-        random_surrogate_loss=loss,
-        reference_routing=prepared.routing,
-        reference_excluded=nobody.long(),
-        own_entropy=loss,
-        own_loss=loss,
-    )
-    return descend(problem, loss, DescentParams()).routing[-1]
 
 
 def main(out: Path | None = None) -> None:

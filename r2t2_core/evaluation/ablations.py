@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from r2t2_core.engine import Engine
 from r2t2_core.evaluation.methods import parse_methods
@@ -15,7 +16,9 @@ from r2t2_core.evaluation.report import together
 from r2t2_core.evaluation.runner import evaluate
 from r2t2_core.evaluation.suites import Suite
 from r2t2_core.kernels import BANDWIDTH_RULES, KERNELS
+from r2t2_core.models.base import Prepared
 from r2t2_core.reference.store import POLICIES
+from r2t2_core.refine import refine
 from r2t2_core.registry import get_strategy
 
 SETTINGS: dict[str, Sequence[str]] = {
@@ -35,7 +38,7 @@ SIZES = (20, 50, 100, 300, 1000, 3000)
 """Samples that the reference set is cut to."""
 
 NOISE = (0.05, 0.1, 0.2, 0.4)
-"""Share of the references whose label is replaced by another answer."""
+"""Share of the references whose label is replaced by another answer, before they are refined."""
 
 NARROW = ("colour", "kind", "existence")
 """Families of a reference set that was made for another use."""
@@ -84,17 +87,29 @@ def reference_variants(engine: Engine) -> Iterator[tuple[str, str, Engine]]:
     for size in SIZES:
         if size <= len(reference):
             yield "reference size", str(size), using(order[:size], None, f"{size} samples")
-    everything = np.arange(len(reference))
     for share in NOISE:
         flipped = order[: round(share * len(reference))]
         labels = reference.labels.copy()
         answers = len(engine.model.answers)
         labels[flipped] = (labels[flipped] + generator.integers(1, answers, len(flipped))) % answers
-        about = f"{share:.0%} of the labels wrong"
-        yield "label noise", f"{share:.0%}", using(everything, labels, about)
+        yield "label noise", f"{share:.0%}", noisy(engine, labels, share)
     narrow = np.flatnonzero(np.isin(reference.families, NARROW))
     if len(narrow):
         yield "mismatch", ", ".join(NARROW), using(narrow, None, "narrow families")
+
+
+def noisy(engine: Engine, labels: np.ndarray, share: float) -> Engine:
+    """Return an engine whose references have wrong labels, and were refined towards them."""
+    model, reference = engine.model, engine.reference
+    rows = torch.arange(len(reference))
+    routing = torch.tensor(reference.router_routing)
+    prepared = Prepared(reference.outputs_of(rows), routing, torch.zeros(len(rows), 0))
+    wanted = torch.from_numpy(labels)
+    refined = refine(model, prepared, wanted)
+    correct = (model.answer(prepared, refined).argmax(1) == wanted).numpy()
+    about = f"{share:.0%} of the labels wrong"
+    made = reference.variant(rows.numpy(), labels, (refined.numpy(), correct), about=about)
+    return Engine(model, engine.embedder, made, engine.defaults, engine.preprocessing)
 
 
 def ablate(

@@ -205,7 +205,12 @@ class ReferenceSet:
         return np.array(self._table["family"].to_pylist())
 
     def variant(
-        self, rows: np.ndarray, labels: np.ndarray | None = None, *, about: str
+        self,
+        rows: np.ndarray,
+        labels: np.ndarray | None = None,
+        refined: tuple[np.ndarray, np.ndarray] | None = None,
+        *,
+        about: str,
     ) -> ReferenceSet:
         """Return some samples, perhaps with other labels, as a set of its own: for ablations.
 
@@ -214,6 +219,8 @@ class ReferenceSet:
         rows : ndarray (n,), int64
         labels : ndarray (n,), int64, optional
             Instead of theirs.
+        refined : pair of ndarray (n, E) and (n,), bool, optional
+            Refined routing, and whether it answers the label, instead of theirs.
         about : str
             What was done; part of the new set's name and hash.
         """
@@ -224,6 +231,8 @@ class ReferenceSet:
         made._stored_rows = rows if self._stored_rows is None else self._stored_rows[rows]
         if labels is not None:
             made.labels = labels
+        if refined is not None:
+            made._refined_routing, made._refined_correct = refined
         return made
 
     def outputs_of(self, rows: torch.Tensor) -> torch.Tensor:

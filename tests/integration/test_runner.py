@@ -22,6 +22,8 @@ from r2t2_core.evaluation.report import report_text
 from r2t2_core.evaluation.runner import Run, evaluate, share_limit
 from r2t2_core.evaluation.suites import load_suite, shipped_suites
 from r2t2_core.figures.results_page import results_page
+from r2t2_core.models.base import Prepared
+from r2t2_core.refine import refine
 from r2t2_core.settings import SAMPLE_DATA
 from r2t2_core.types import Sample
 
@@ -127,6 +129,16 @@ def test_a_variant_of_a_reference_set_is_one_of_its_own(engine):
     assert smaller.labels.tolist() == [0]
 
 
+def test_refining_again_gives_the_stored_routing(engine):
+    reference = engine.reference
+    rows = torch.arange(0, 3000, 40)
+    routing = torch.tensor(reference.router_routing[rows])
+    prepared = Prepared(reference.outputs_of(rows), routing, torch.zeros(len(rows), 0))
+    refined = refine(engine.model, prepared, torch.from_numpy(reference.labels[rows]))
+    stored = torch.tensor(reference.routing_for("refined")[rows])
+    assert torch.allclose(refined, stored, atol=1e-3)
+
+
 def test_ablations_change_one_thing_at_a_time(engine, suites, tmp_path, monkeypatch):
     monkeypatch.setattr(ablations, "SETTINGS", {"n_neighbours": ("1", "20"), "alpha": ("0", "1")})
     monkeypatch.setattr(ablations, "SIZES", (50, 3000))
@@ -143,6 +155,7 @@ def test_ablations_change_one_thing_at_a_time(engine, suites, tmp_path, monkeypa
     assert found["alpha", "0"].accuracy == found["n_neighbours", "20"].accuracy
     assert found["reference size", "3000"].accuracy == found["alpha", "0"].accuracy
     assert found["reference size", "50"].accuracy < found["reference size", "3000"].accuracy
+    assert found["label noise", "40%"].accuracy < found["alpha", "0"].accuracy
     assert "| label noise | 40% |" in ablations.ablation_text("kernel_regression", points, 60)
 
 
