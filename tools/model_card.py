@@ -143,6 +143,20 @@ def reach(record: dict[str, Any]) -> list[str]:
     return table(["input", "cases", "admitted"], rows)
 
 
+def leakage(record: dict[str, Any]) -> list[str]:
+    """Return how much of the suites stands in the reference set, by wording and by both."""
+    rows = [
+        [
+            name,
+            f"{count['cases']:,}",
+            f"{count['worded']:,} ({count['worded'] / count['cases']:.0%})",
+            f"{count['both']:,} ({count['both'] / count['cases']:.2%})",
+        ]
+        for name, count in record["leakage"].items()
+    ]
+    return table(["suite", "questions", "same wording", "same wording and picture"], rows)
+
+
 def write(record: dict[str, Any], model: SceneMoeAdapter) -> None:
     """Write every part of the card that is not prose."""
     parts = {
@@ -153,6 +167,7 @@ def write(record: dict[str, Any], model: SceneMoeAdapter) -> None:
         "harm": harm(record),
         "router": router(record),
         "reach": reach(record),
+        "leakage": leakage(record),
     }
     card = CARD.read_text(encoding="utf-8")
     for name, lines in parts.items():

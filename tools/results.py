@@ -9,6 +9,7 @@ question and method) and the tables of `docs/model-card.md`. A run that was inte
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,10 @@ from r2t2_core.evaluation.costs import measure_costs
 from r2t2_core.evaluation.methods import parse_methods
 from r2t2_core.evaluation.metrics import BASE, score
 from r2t2_core.evaluation.report import report_text
-from r2t2_core.evaluation.runner import Run, evaluate
-from r2t2_core.evaluation.suites import load_suite, shipped_suites
+from r2t2_core.evaluation.runner import BATCH, Run, evaluate
+from r2t2_core.evaluation.suites import Suite, load_suite, shipped_suites
 from r2t2_core.models.scene_moe import SceneMoeAdapter
+from r2t2_core.reference.index import RetrievalParams
 from r2t2_core.settings import SAMPLE_DATA, Settings
 from r2t2_core.types import Sample
 from tools import model_card
@@ -73,6 +75,27 @@ def check_reach(engine: Engine) -> dict[str, dict[str, int]]:
     return counts
 
 
+def leakage(engine: Engine, suites: Sequence[Suite]) -> dict[str, dict[str, int]]:
+    """Count questions whose wording, and whose wording and picture, stand in the reference set."""
+    params = RetrievalParams(policy="all_labelled", n_neighbours=1)
+    counts = {}
+    for suite in suites:
+        worded, both = 0, 0
+        for start in range(0, len(suite), BATCH):
+            samples = []
+            for entry in suite.samples[start : start + BATCH]:
+                with Image.open(entry.image) as picture:
+                    samples.append(Sample(picture.convert("RGB"), entry.question))
+            features = engine.model.prepare(samples).image_features.cpu().numpy()
+            embeddings = engine.embedder.embed([sample.question for sample in samples])
+            found = engine.index.retrieve(embeddings, features, params)
+            nearest = (embeddings @ engine.reference.embeddings.T).max(1)
+            worded += int((nearest > params.duplicate_threshold).sum())
+            both += int((found.left_out > 0).sum())
+        counts[suite.name] = {"cases": len(suite), "worded": worded, "both": both}
+    return counts
+
+
 def router_by_family(results: pd.DataFrame) -> dict[str, list[float]]:
     """Return the router's mean dense weights of each family."""
     base = results[results["method"] == BASE]
@@ -97,7 +120,7 @@ def ship(run: Run, folder: Path) -> None:
         shutil.copy(run.folder / name, folder / name)
 
 
-def record_of(run: Run, engine: Engine) -> dict[str, Any]:
+def record_of(run: Run, engine: Engine, suites: Sequence[Suite]) -> dict[str, Any]:
     """Return what the model card says of a run."""
     results = run.results
     return {
@@ -106,6 +129,7 @@ def record_of(run: Run, engine: Engine) -> dict[str, Any]:
         "scores": [asdict(entry) for entry in score(results)],
         "router_by_family": router_by_family(results),
         "reach": check_reach(engine),
+        "leakage": leakage(engine, suites),
     }
 
 
@@ -129,7 +153,7 @@ def main(limit: int | None = None) -> None:
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     measure_costs(engine, methods, run)
-    record = record_of(run, engine)
+    record = record_of(run, engine, suites)
     ship(run, SAMPLE_DATA / "evaluation")
     (DOCS / "results.md").write_text(report_text(run), encoding="utf-8")
     model_card.write(record, engine.model)
