@@ -57,6 +57,7 @@ model: $(VENV)/.test-ready
 	$(BIN)/python -m tools.build_reference
 	$(BIN)/python -m tools.choose_defaults
 	$(BIN)/python -m tools.calibrate_gate
+	$(BIN)/python -m tools.choose_baselines
 	$(BIN)/python -m tools.build_gallery
 	$(BIN)/python -m tools.build_suites
 	$(BIN)/python -m tools.results

@@ -6,15 +6,12 @@ import pandas as pd
 import streamlit as st
 
 from pages.compare_view.runs import picture_path
+from pages.frame.cases import Case, hand_over, picture_data
 from pages.frame.style import heading
-from pages.reroute_view.story import picture_data
 from r2t2_core.i18n import gettext as _
 
 SHOWN = 200
 """Cases in the list; the CSV holds all of them."""
-
-HANDED = "handed"
-"""Session key of a case that another page handed over."""
 
 
 def show_cases(results: pd.DataFrame, methods: list[str], titles: dict[str, str]) -> None:
@@ -62,7 +59,8 @@ def show_cases(results: pd.DataFrame, methods: list[str], titles: dict[str, str]
     if rows := event.selection.rows:
         case = chosen.iloc[rows[0]]
         if st.button(_("Open on the re-route page"), key="open", type="primary"):
-            hand_over(case)
+            picture = picture_path(case["image"]).read_bytes()
+            hand_over(Case(picture, case["question"], case["label"]))
             st.switch_page("pages/reroute.py")
 
 
@@ -92,14 +90,3 @@ def case_table(rows: pd.DataFrame) -> pd.DataFrame:
             _("probability"): [f"{value:.0%}" for value in rows["probability"]],
         }
     )
-
-
-def hand_over(case: pd.Series) -> None:
-    """Give a case to the re-route page, to be answered at once."""
-    st.session_state[HANDED] = {
-        "image": picture_path(case["image"]).read_bytes(),
-        "question": case["question"],
-        "label": case["label"],
-    }
-    st.session_state["source"] = HANDED
-    st.session_state["answer_now"] = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import streamlit as st
@@ -61,8 +62,7 @@ def _start(data: bytes, name: str, methods: list[str], limit: int) -> None:
     archive = folder / f"{Path(name).stem}.zip"
     archive.write_bytes(data)
 
-    def work(progress: Progress, cancelled: object) -> Run:
-        assert callable(cancelled)
+    def work(progress: Progress, cancelled: Callable[[], bool]) -> Run:
         suite = load_suite(archive, folder / "files")
         chosen = parse_methods(methods, engine.defaults)
         run = evaluate(

@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from pages.frame.cases import picture_data
 from pages.frame.language import apply_language
 from pages.frame.style import CHART, heading, legend
 from pages.frame.words import (
@@ -17,7 +18,6 @@ from pages.frame.words import (
     expert_names,
     strategy_titles,
 )
-from pages.reroute_view.story import picture_data
 from r2t2_core.decision import Decision, StepRecord, TrajectoryRecord
 from r2t2_core.figures.routing_bars import routing_bars
 from r2t2_core.figures.style import expert_colour, strategy_colour, strategy_dash

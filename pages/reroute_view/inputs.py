@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 from PIL import Image
 
+from pages.frame.cases import HANDED, handed_case
 from pages.frame.loading import gallery, gallery_picture
 from pages.frame.words import MARKS, OUTCOMES, strategy_titles
 from pages.reroute_view.composer import compose
@@ -57,13 +58,13 @@ class Request:
 def read_request(engine: Engine) -> tuple[Request, bool]:
     """Show the inputs; return what they say, and whether the button was pressed."""
     settings = _settings(engine)
-    handed: dict[str, Any] | None = st.session_state.get("handed")
+    handed = handed_case()
     source = st.segmented_control(
         _("Picture from"),
-        ["gallery", "upload", "compose", *(["handed"] if handed else [])],
+        ["gallery", "upload", "compose", *([HANDED] if handed else [])],
         format_func=lambda name: {
             "gallery": _("Gallery"), "upload": _("Upload"), "compose": _("Compose a scene"),
-            "handed": _("Case"),
+            HANDED: _("Case"),
         }[name],
         default="gallery",
         required=True,
@@ -74,8 +75,8 @@ def read_request(engine: Engine) -> tuple[Request, bool]:
     case = _chosen_case() if source == "gallery" else None
     if case is not None:
         image: bytes | None = gallery_picture(case.image)
-    elif source == "handed" and handed is not None:
-        image = handed["image"]
+    elif source == HANDED and handed is not None:
+        image = handed.image
     else:
         image = _uploaded() if source == "upload" else compose()
     if image and source != "compose":
@@ -83,9 +84,9 @@ def read_request(engine: Engine) -> tuple[Request, bool]:
     # Keyed by the case, so that another one brings its own question.
     place = case.id if case else source
     given = case.question if case else ""
-    if source == "handed" and handed is not None:
-        given = handed["question"]
-        place = f"handed.{hashlib.sha256(handed['image'] + given.encode()).hexdigest()[:12]}"
+    if source == HANDED and handed is not None:
+        given = handed.question
+        place = f"handed.{hashlib.sha256(handed.image + given.encode()).hexdigest()[:12]}"
     question = st.text_input(
         _("Question (in English)"),
         value=given,
@@ -93,8 +94,8 @@ def read_request(engine: Engine) -> tuple[Request, bool]:
         key=f"question.{place}",
     )
     known = case.label if case and question == case.question else None
-    if source == "handed" and handed is not None and question == handed["question"]:
-        known = handed["label"]
+    if source == HANDED and handed is not None and question == handed.question:
+        known = handed.label
     label = _read_label(engine, known, image, question, place)
     pressed = st.button(
         _("Answer, and re-route"), type="primary", width="stretch", key="go",

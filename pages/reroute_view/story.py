@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from html import escape
 from pathlib import Path
 from typing import Literal
 
 import streamlit as st
 
+from pages.frame.cases import picture_data
 from pages.frame.style import CHART, heading
 from pages.frame.words import expert_names, strategy_titles
 from r2t2_core.decision import AnswerRecord, Decision
@@ -112,21 +112,6 @@ def _card(title: str, record: AnswerRecord, label: str | None) -> str:
         f"<small>{probability} {share}</small>"
         f'<div class="r2-bar"><i style="width:{share}"></i></div></div>'
     )
-
-
-NO_PICTURE = (
-    "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 9 9'%3E"
-    "%3Cpath d='M2 2l5 5M7 2l-5 5' stroke='%238b93a3'/%3E%3C/svg%3E"
-)
-"""Shown where a picture of the reference set is missing: a grey cross."""
-
-
-def picture_data(path: Path) -> str:
-    """Return a picture as a data address."""
-    try:
-        return "data:image/jpeg;base64," + base64.b64encode(path.read_bytes()).decode()
-    except OSError:
-        return NO_PICTURE
 
 
 def _strip(decision: Decision, root: Path) -> None:

@@ -100,7 +100,7 @@ def help_and_harm(scores: Sequence[Score], titles: Mapping[str, str]) -> go.Figu
         ]
     )
     figure.update_layout(barmode="relative")
-    finish(figure, height=110 + ROW * len(ordered), x=_("answers, against the router"), y="")
+    finish(figure, height=110 + ROW * len(ordered), x=_("answers changed"), y="")
     reach = 1.3 * max([1, *(max(entry.fixed, entry.broken) for entry in ordered)])
     return figure.update_xaxes(range=[-reach, reach])
 
@@ -134,7 +134,7 @@ def cost_against_accuracy(
     finish(
         figure,
         height=500 if legend else 340,
-        x=_("extra time, × one answer of the frozen model (log)"),
+        x=_("extra time, × one answer (log)"),
         y=_("accuracy; dotted: the router"),
         legend=legend,
     )
@@ -176,9 +176,11 @@ def expert_flows(counts: pd.DataFrame, names: Sequence[str]) -> go.Figure:
             z=counts.to_numpy(),
             x=list(names),
             y=list(names),
-            text=counts.to_numpy(),
+            # White on blue reads on light and on dark; a flow of nothing stays empty.
+            text=[[str(value) if value else "" for value in row] for row in counts.to_numpy()],
             texttemplate="%{text}",
-            colorscale=[[0, "rgba(63,143,210,0.04)"], [1, "#3f8fd2"]],
+            textfont={"color": "#ffffff"},
+            colorscale=[[0, "rgba(0,0,0,0)"], [1e-6, "#5b9bd5"], [1, "#174f8f"]],
             showscale=False,
             hovertemplate="%{y} → %{x}: %{z}<extra></extra>",
         )

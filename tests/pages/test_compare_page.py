@@ -11,7 +11,6 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from pages.compare_view.cases import case_table, select
-from pages.frame import loading
 from pages.frame.words import method_titles
 from r2t2_core.evaluation.methods import parse_methods
 from r2t2_core.evaluation.metrics import ALL, score
@@ -23,9 +22,7 @@ PAGE = Path(__file__).resolve().parents[2] / "pages" / "compare.py"
 
 
 @pytest.fixture
-def app(engine, monkeypatch) -> AppTest:
-    loading.load_engine.clear()
-    monkeypatch.setattr("r2t2_core.engine.Engine.load", classmethod(lambda cls, settings: engine))
+def app(shipped_engine) -> AppTest:
     return AppTest.from_file(str(PAGE), default_timeout=90)
 
 

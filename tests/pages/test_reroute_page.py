@@ -10,7 +10,6 @@ from threading import Event
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.frame import loading
 from r2t2_core.errors import Cancelled, NeighbourhoodError
 from r2t2_core.i18n import set_language
 
@@ -20,9 +19,7 @@ PAGE = Path(__file__).resolve().parents[2] / "pages" / "reroute.py"
 
 
 @pytest.fixture
-def app(engine, monkeypatch) -> AppTest:
-    loading.load_engine.clear()
-    monkeypatch.setattr("r2t2_core.engine.Engine.load", classmethod(lambda cls, settings: engine))
+def app(shipped_engine) -> AppTest:
     return AppTest.from_file(str(PAGE), default_timeout=60)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import nn
@@ -17,15 +18,21 @@ from r2t2_core.models.scene_moe.adapter import SceneMoeAdapter
 from r2t2_core.models.scene_moe.modeling_scene_moe import SceneMoeForQuestionAnswering
 from r2t2_core.types import Sample, Tensor
 
-# The most accurate on the validation split of 20, 60, 150, 400 epochs and steps of 1e-3, 3e-3.
-ROUTER_EPOCHS = 150
-ROUTER_STEP = 1e-3
 BATCH = 256
 
-# The least harmful on validation of 1 and 5 steps of 3e-4, 1e-3, 3e-3, 1e-2: all hurt there.
-TENT_STEPS = 1
-TENT_STEP = 3e-4
-MEMO_STEP = 3e-4
+
+@dataclass(frozen=True)
+class AdaptationSettings:
+    """Step sizes and lengths; the defaults were the best on validation
+    (`tools/choose_baselines.py`)."""
+
+    router_epochs: int = 150
+    router_step: float = 1e-3
+    tent_steps: int = 1
+    tent_step: float = 3e-4
+    memo_step: float = 3e-4
+
+
 VIEWS = 8
 """Augmented views of a picture, for MEMO."""
 
@@ -38,10 +45,14 @@ class SceneMoeAdaptation:
     Parameters
     ----------
     adapter : SceneMoeAdapter
+    settings : AdaptationSettings
     """
 
-    def __init__(self, adapter: SceneMoeAdapter) -> None:
+    def __init__(
+        self, adapter: SceneMoeAdapter, settings: AdaptationSettings | None = None
+    ) -> None:
         self._adapter = adapter
+        self._settings = settings or AdaptationSettings()
 
     def finetune_router(self, samples: Sequence[Sample], labels: Tensor) -> SceneMoeAdapter:
         """Train a copy's router on labelled samples, through its top-k gate.
@@ -52,8 +63,8 @@ class SceneMoeAdaptation:
         inputs, outputs = _router_inputs(self._adapter, samples)
         labels = labels.to(outputs.device)
         model.router.requires_grad_(True)
-        optimiser = torch.optim.Adam(model.router.parameters(), ROUTER_STEP)
-        for epoch in range(ROUTER_EPOCHS):
+        optimiser = torch.optim.Adam(model.router.parameters(), self._settings.router_step)
+        for epoch in range(self._settings.router_epochs):
             generator = torch.Generator().manual_seed(epoch)
             for rows in torch.randperm(len(labels), generator=generator).split(BATCH):
                 routing = model.sparse(model.router(inputs[rows]).softmax(1))
@@ -72,9 +83,9 @@ class SceneMoeAdaptation:
             for module in model.modules():
                 if isinstance(module, nn.BatchNorm2d):
                     module.train()
-            for _ in range(TENT_STEPS):
+            for _ in range(self._settings.tent_steps):
                 probabilities = _answer(model, self._adapter, samples)
-                _descend(optimiser, _entropy(probabilities).mean(), TENT_STEP)
+                _descend(optimiser, _entropy(probabilities).mean(), self._settings.tent_step)
             with torch.no_grad():
                 return _answer(model, self._adapter, samples)
 
@@ -91,7 +102,7 @@ class SceneMoeAdaptation:
                 generator = torch.Generator().manual_seed(number)
                 batch["pixel_values"] = _views(batch["pixel_values"], generator)
                 mean = _forward(model, batch).mean(0, keepdim=True)
-                _descend(optimiser, _entropy(mean).mean(), MEMO_STEP)
+                _descend(optimiser, _entropy(mean).mean(), self._settings.memo_step)
                 with torch.no_grad():
                     rows.append(_answer(model, self._adapter, [sample]))
         return torch.cat(rows)
