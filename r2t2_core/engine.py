@@ -19,7 +19,7 @@ import torch
 from r2t2_core.decision import AnswerRecord, Decision, Timing
 from r2t2_core.defaults import Defaults
 from r2t2_core.embedding import TaskEmbedder
-from r2t2_core.embedding.minilm import MiniLMEmbedder
+from r2t2_core.embedding.multilingual import MultilingualEmbedder
 from r2t2_core.errors import Cancelled, ModelError, ParameterError
 from r2t2_core.gate import Change, Nearness, judge
 from r2t2_core.i18n import N_
@@ -100,7 +100,7 @@ class Engine:
         if settings.threads:
             torch.set_num_threads(settings.threads)
         model = SceneMoeAdapter.load(settings.model_dir, settings.resolve_device())
-        embedder = MiniLMEmbedder()
+        embedder = MultilingualEmbedder(settings.readout_path)
         reference = ReferenceSet.load(
             settings.reference_dir,
             model_fingerprint=model.fingerprint(),

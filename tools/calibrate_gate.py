@@ -24,7 +24,7 @@ from r2t2_core.models.scene_moe import SceneMoeAdapter
 from r2t2_core.problem import build_problem
 from r2t2_core.registry import get_strategy, strategies
 from r2t2_core.settings import Settings
-from tools.scene_data import SPLITS
+from tools.splits import SPLITS
 from tools.suites import build_suite
 
 HARM_BOUND = 0.01

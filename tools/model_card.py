@@ -13,7 +13,7 @@ from r2t2_core.models.scene_moe import OWNERS, SceneMoeAdapter
 from r2t2_core.scenes.questions import FAMILIES
 from r2t2_core.scenes.world import KINDS
 from r2t2_core.settings import SAMPLE_DATA, Settings
-from tools.scene_data import FAVOURITES, NARROW, SPLITS
+from tools.splits import FAVOURITES, NARROW, SPLITS
 
 CARD = SAMPLE_DATA.parent / "docs" / "model-card.md"
 

@@ -13,7 +13,8 @@ from r2t2_core.scenes.phrasings import PHRASINGS
 from r2t2_core.scenes.questions import ANSWERS, FAMILIES, ask
 from r2t2_core.scenes.sampling import sample_scene
 from r2t2_core.scenes.world import KINDS, PAINTED_KINDS, POSITIONS
-from tools.scene_data import SPLITS, draw_scene
+from tools.scene_data import draw_scene
+from tools.splits import SPLITS
 
 GROUPS = ("narrow", "broad", "held_out")
 
