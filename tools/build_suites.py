@@ -128,6 +128,7 @@ def build(made: Recipe, root: Path) -> int:
         source=f"tools/build_suites.py, seeds from {split.seed}",
         licence="Apache-2.0; sprites: Fluent Emoji 3D, MIT",
         file_hashes={},
+        by_default=made not in FURTHER,
     )
     write_suite(root, manifest, samples)
     return len(samples)

@@ -27,7 +27,7 @@ from r2t2_core.evaluation.methods import parse_methods
 from r2t2_core.evaluation.metrics import BASE, score
 from r2t2_core.evaluation.report import report_text
 from r2t2_core.evaluation.runner import BATCH, Run, evaluate
-from r2t2_core.evaluation.suites import Suite, load_suite, shipped_suites
+from r2t2_core.evaluation.suites import Suite, default_suites, load_suite
 from r2t2_core.models.scene_moe import SceneMoeAdapter
 from r2t2_core.reference.index import RetrievalParams
 from r2t2_core.settings import SAMPLE_DATA, Settings
@@ -139,7 +139,7 @@ def main(limit: int | None = None) -> None:
     settings = Settings.from_environment()
     engine = Engine.load(settings)
     assert isinstance(engine.model, SceneMoeAdapter)
-    suites = [load_suite(path) for path in shipped_suites(SAMPLE_DATA / "suites").values()]
+    suites = [load_suite(path) for path in default_suites(SAMPLE_DATA / "suites").values()]
     methods = parse_methods(METHODS, engine.defaults)
     with Progress() as bar:
         task = bar.add_task("evaluating", total=None)

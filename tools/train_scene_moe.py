@@ -140,11 +140,13 @@ def competence(model: SceneMoeForQuestionAnswering, data: Batches) -> dict[str, 
 def stage1(
     work: Path = Path("build/training"),
     epochs: int = 6,
+    stop_after: int | None = None,
     scenes: int | None = None,
 ) -> None:
     """Train everything but the router and the language expert; go on from a checkpoint if any.
 
-    `scenes` makes splits no larger, for a trial.
+    The schedule is laid out for `epochs`; `stop_after` ends the call before. `scenes` makes splits
+    no larger, for a trial.
     """
     torch.set_num_threads(2)
     model, processor = build_model()
@@ -170,7 +172,7 @@ def stage1(
         schedule.load_state_dict(state["schedule"])
         start, log = state["epoch"], state["log"]
     began = time.time()
-    for epoch in range(start, epochs):
+    for epoch in range(start, min(epochs, stop_after or epochs)):
         model.train()
         generator = torch.Generator().manual_seed(epoch)
         order = train.order(generator)
@@ -212,7 +214,7 @@ def stage1_loss(
     own, looking = own_expert_outputs(model, encoded, train, index)
     names = [name for name in model.config.experts if name != "language"]
     other = names[int(torch.randint(len(names), (1,), generator=generator))]
-    # A third of the batch is mixed; the other expert is not trained on questions that are not its own.
+    # A third of the batch is mixed; the other expert is not trained on what is not its own.
     half = len(index) // 3
     with torch.no_grad():
         mixed_in = model.scale(model.experts[other](encoded.rows(torch.arange(half))))

@@ -29,6 +29,15 @@ COLOUR_JA = {
 }  # fmt: skip
 """Colours as they stand before a noun."""
 
+ANSWER_JA = {
+    "red": "赤", "yellow": "黄色", "green": "緑", "blue": "青", "purple": "紫", "black": "黒",
+    "brown": "茶色", "grey": "灰色", "orange": "オレンジ色", "top left": "左上", "top": "上",
+    "top right": "右上", "left": "左", "centre": "中央", "right": "右", "bottom left": "左下",
+    "bottom": "下", "bottom right": "右下", "middle": "真ん中", "yes": "はい", "no": "いいえ",
+    **KIND_JA,
+}  # fmt: skip
+"""Answers that are words; numbers and what signs say are the same in every language."""
+
 RELATIONS: dict[str, tuple[str, int, dict[str, tuple[str, ...]]]] = {
     "left": ("x", -1, {"en": ("left of", "to the left of"), "ja": ("左",)}),
     "right": ("x", 1, {"en": ("right of", "to the right of"), "ja": ("右",)}),
@@ -41,6 +50,12 @@ RELATIONS: dict[str, tuple[str, int, dict[str, tuple[str, ...]]]] = {
 
 Depth is read from the ground: what stands lower in the picture is nearer.
 """
+
+
+def answer_in(language: str, answer: str) -> str:
+    """Say an answer of the vocabulary in a language; a word that is not ours stands as it is."""
+    return ANSWER_JA.get(answer, answer) if language == "ja" else answer
+
 
 DEPTH = ("front", "behind")
 

@@ -75,7 +75,7 @@ def sample_scene(rng: random.Random, style: str) -> Scene:
 
 
 def style_of(scene: Scene) -> str:
-    """Name the style that a scene shows: its trade, or for a room `plain`, `varied`, `cluttered`."""
+    """Name a scene's style: its trade, or for a room `plain`, `varied` or `cluttered`."""
     if scene.setting != "room":
         return scene.setting
     if scene.light == Light():
