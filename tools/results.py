@@ -47,6 +47,11 @@ METHODS = (
     "tent", "memo", "router_finetuned", "own_expert", "oracle",
 )  # fmt: skip
 
+FURTHER_SUITES = ("in-domain", "free-wordings")
+
+CHIEF = ("kernel_regression", "ngd", "uniform", "random_experts", "own_expert", "oracle")
+"""Methods on the suites that are run when they are named."""
+
 PICTURES = 200
 """Photographs, and textures, that check the reach."""
 
@@ -120,7 +125,7 @@ def ship(run: Run, folder: Path) -> None:
         shutil.copy(run.folder / name, folder / name)
 
 
-def record_of(run: Run, engine: Engine, suites: Sequence[Suite]) -> dict[str, Any]:
+def record_of(run: Run, further: Run, engine: Engine, suites: Sequence[Suite]) -> dict[str, Any]:
     """Return what the model card says of a run."""
     results = run.results
     return {
@@ -128,6 +133,7 @@ def record_of(run: Run, engine: Engine, suites: Sequence[Suite]) -> dict[str, An
         "default": engine.default_strategy,
         "scores": [asdict(entry) for entry in score(results)],
         "router_by_family": router_by_family(results),
+        "further": [asdict(entry) for entry in score(further.results)],
         "reach": check_reach(engine),
         "leakage": leakage(engine, suites),
     }
@@ -153,7 +159,10 @@ def main(limit: int | None = None) -> None:
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     measure_costs(engine, methods, run)
-    record = record_of(run, engine, suites)
+    named = [load_suite(SAMPLE_DATA / "suites" / name) for name in FURTHER_SUITES]
+    chief = parse_methods(CHIEF, engine.defaults)
+    further = evaluate(engine, named, chief, settings.data_dir / "runs", limit=limit, resume=True)
+    record = record_of(run, further, engine, suites)
     ship(run, SAMPLE_DATA / "evaluation")
     (DOCS / "results.md").write_text(report_text(run), encoding="utf-8")
     model_card.write(record, engine.model)

@@ -55,8 +55,8 @@ def evaluate(
     suite: Annotated[
         list[str] | None,
         typer.Option(
-            help="A shipped suite's name, easy-vqa, or a folder, table or zip of your own; may be repeated. "
-            "By default the eight that stand in the report."
+            help="A shipped suite's name, easy-vqa, or a folder, table or zip of your own; may be "
+            "repeated. By default the eight that stand in the report."
         ),
     ] = None,
     strategies: Annotated[

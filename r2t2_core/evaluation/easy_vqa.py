@@ -47,9 +47,7 @@ def load_easy_vqa(split: str = "test", count: int | None = None, seed: int = 0) 
             package="easy-vqa==1.0",
         ) from error
     read = package.get_train_questions if split == "train" else package.get_test_questions
-    paths = (
-        package.get_train_image_paths() if split == "train" else package.get_test_image_paths()
-    )
+    paths = package.get_train_image_paths() if split == "train" else package.get_test_image_paths()
     questions, answers, images = read()
     rows = np.arange(len(questions))
     if count is not None and count < len(rows):
