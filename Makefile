@@ -54,6 +54,8 @@ messages: $(VENV)/.test-ready
 model: $(VENV)/.test-ready
 	$(BIN)/python -m tools.train_scene_moe stage1
 	$(BIN)/python -m tools.train_scene_moe stage2
+	$(BIN)/python -m tools.sanity
+	$(BIN)/python -m tools.train_readout
 	$(BIN)/python -m tools.build_reference
 	$(BIN)/python -m tools.choose_defaults
 	$(BIN)/python -m tools.calibrate_gate

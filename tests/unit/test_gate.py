@@ -13,8 +13,8 @@ from r2t2_core.evaluation.risk import THRESHOLDS, binomial_tail, calibrate
 from r2t2_core.gate import (
     FAR_IMAGE,
     FAR_QUESTION,
-    WEAK_EVIDENCE,
     MOST_LOSS,
+    WEAK_EVIDENCE,
     Change,
     EvidenceModel,
     GateThresholds,
