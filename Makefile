@@ -67,7 +67,8 @@ model: $(VENV)/.test-ready
 # docs/results.md, the model card's tables, sample_data/evaluation/ (some ten minutes).
 results: $(VENV)/.test-ready
 	$(BIN)/python -m tools.results
-	$(BIN)/r2t2 ablate --limit 1600 --out docs/ablations.md
+	$(BIN)/r2t2 ablate --limit 1600 --out docs/ablations.md \
+		--json sample_data/evaluation/ablations.json
 
 # Timings as ratios, in one run.
 bench: $(VENV)/.run-ready

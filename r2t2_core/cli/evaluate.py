@@ -29,8 +29,8 @@ from r2t2_core.cli.output import complaints, output
 from r2t2_core.engine import Engine
 from r2t2_core.errors import SuiteError
 from r2t2_core.evaluation import easy_vqa
+from r2t2_core.evaluation.ablations import Ablation, Point, ablation_text, about_ablations
 from r2t2_core.evaluation.ablations import ablate as run_ablations
-from r2t2_core.evaluation.ablations import ablation_text
 from r2t2_core.evaluation.costs import measure_costs
 from r2t2_core.evaluation.methods import parse_methods
 from r2t2_core.evaluation.metrics import Score, score
@@ -142,13 +142,14 @@ def ablate(
     suite: Annotated[list[str] | None, typer.Option(help="As of `evaluate`.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Samples in all.")] = None,
     out: Annotated[Path, typer.Option(help="Where the Markdown goes.")] = Path("ablations.md"),
+    json: Annotated[Path | None, typer.Option(help="Write all points here, as data.")] = None,
 ) -> None:
     """Change one thing at a time: parameters, reference size, label noise, mismatch."""
     with complaints():
         settings = Settings.from_environment()
         suites = open_suites(settings, suite or [])
         engine = Engine.load(settings)
-        texts = ["# Ablations", "", ABOUT, ""]
+        texts, measured = ["# Ablations", "", ABOUT, ""], list[Point]()
         with Console(stderr=True).status("ablating") as status:
             for name in strategy or ("ngd", "kernel_regression"):
                 get_strategy(name)
@@ -160,9 +161,12 @@ def ablate(
                     limit=limit,
                     progress=partial(_tell, status, name),
                 )
-                texts.append(ablation_text(name, points, limit))
+                texts.append(ablation_text(name, points))
+                measured += points
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text("\n".join(texts), encoding="utf-8")
+        if json is not None:
+            Ablation(about_ablations(engine, measured), tuple(measured)).write(json)
     with output():
         Console().print(str(out), soft_wrap=True)
 
