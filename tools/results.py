@@ -39,12 +39,9 @@ DOCS = SAMPLE_DATA.parent / "docs"
 
 METHODS = (
     "kernel_regression", "ngd", "mode_finding",
-    "kernel_regression:alpha_mode=search",
-    "ngd@all_labelled", "kernel_regression@all_labelled",
     "ngd@correct_only:n_neighbours=5", "kernel_regression@correct_only:n_neighbours=5",
-    "mode_finding@correct_only:n_neighbours=5",
     "random_neighbours", "random_experts", "uniform", "knn_vote", "entropy",
-    "tent", "memo", "router_finetuned", "own_expert", "oracle",
+    "router_finetuned", "own_expert", "oracle",
 )  # fmt: skip
 
 FURTHER_SUITES = ("in-domain", "free-wordings")

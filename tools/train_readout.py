@@ -32,11 +32,11 @@ from tools.splits import SPLITS
 SIZE = 96
 """Dimensions of the task part."""
 
-PAIRS = 7_000
+PAIRS = 5_000
 STEPS = 1_500
 BATCH = 384
 TEMPERATURE = 0.07
-TWINS = 1_500
+TWINS = 1_000
 SHARES = (0.0, 0.3, 0.5, 0.7, 0.85, 1.0)
 
 
