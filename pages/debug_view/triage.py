@@ -21,7 +21,7 @@ KINDS = {
     "misrouted": N_("misrouted"),
     "missed": N_("misrouted and not repaired"),
     "broken": N_("made wrong by re-routing"),
-    "hopeless": N_("wrong under every routing tried"),
+    "hopeless": N_("wrong under the best routing too"),
     "all": N_("all cases"),
 }
 
