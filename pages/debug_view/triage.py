@@ -68,13 +68,17 @@ def _choose(view: View, said: dict[str, Annotation]) -> np.ndarray:
         right.button(_("Show all"), key="d.widen", on_click=widen, width="stretch")
     first, second, third = st.columns([3, 4, 3], gap="small")
     kind = first.selectbox(
-        _("Cases"), list(KINDS), format_func=lambda name: _(KINDS[name]), key=KIND
-    )
+        _("Cases"), list(KINDS), format_func=lambda name: _(KINDS[name]), key=KIND,
+        on_change=_restart,
+    )  # fmt: skip
     order = second.selectbox(
-        _("Sorted by"), list(SORTS), format_func=lambda name: _(SORTS[name]), key="d.sort"
-    )
+        _("Sorted by"), list(SORTS), format_func=lambda name: _(SORTS[name]), key="d.sort",
+        on_change=_restart,
+    )  # fmt: skip
     known = sorted({tag for entry in said.values() for tag in entry.tags})
-    tags = third.multiselect(_("Only with one of these tags"), known, key="d.tags.filter")
+    tags = third.multiselect(
+        _("Only with one of these tags"), known, key="d.tags.filter", on_change=_restart
+    )
     mask = kind_mask(view, kind) & view.chosen
     if focus is not None:
         inside = np.zeros(len(mask), dtype=bool)
@@ -85,6 +89,10 @@ def _choose(view: View, said: dict[str, Annotation]) -> np.ndarray:
         mask &= np.array([bool(set(tags) & set(said[n].tags)) if n in said else False
                           for n in names])  # fmt: skip
     return in_order(view, np.flatnonzero(mask), order)
+
+
+def _restart() -> None:
+    st.session_state[PLACE] = 0
 
 
 def kind_mask(view: View, kind: str) -> np.ndarray:

@@ -11,6 +11,9 @@ import streamlit as st
 
 KEY = "map.chosen"
 
+CLEARED = "map.cleared"
+"""How often a choice was taken back: tells the chart to forget the outline that was drawn."""
+
 
 @dataclass(frozen=True)
 class Chosen:
@@ -40,6 +43,7 @@ def choose(chosen: Chosen | None) -> None:
     """Choose samples, or none."""
     if chosen is None or not len(chosen.rows):
         st.session_state.pop(KEY, None)
+        st.session_state[CLEARED] = st.session_state.get(CLEARED, 0) + 1
     else:
         st.session_state[KEY] = chosen
 

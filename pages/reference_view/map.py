@@ -12,7 +12,7 @@ from pages.frame.case_words import family_title, style_title
 from pages.frame.language import apply_language
 from pages.frame.loading import load_engine
 from pages.frame.words import EXPERTS
-from pages.reference_view.chosen import Chosen, choose, chosen_rows, rows_of_event
+from pages.reference_view.chosen import CLEARED, Chosen, choose, chosen_rows, rows_of_event
 from pages.reference_view.fitting import fitted
 from pages.reference_view.samples import Samples, samples_of, vectors_of
 from pages.reference_view.search import show_search
@@ -100,6 +100,7 @@ def _explore(engine: Engine, samples: Samples, projection: Projection, colour: s
         shade_title=_("share of samples in sparser places"),
         marked=None if decision is None else mark(engine, samples, projection, decision),
         revision=f"{version}.{space}",
+        cleared=st.session_state.get(CLEARED, 0),
     )
     st.plotly_chart(
         figure,

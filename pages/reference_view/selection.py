@@ -30,9 +30,14 @@ def show_selection(samples: Samples, chosen: Chosen | None) -> None:
     left, right = st.columns([4, 1], vertical_alignment="bottom")
     with left:
         heading(_("{count} samples are chosen").format(count=f"{len(chosen.rows):,}"))
-    if right.button(_("Choose none"), key="map.none", icon=":material/deselect:", width="stretch"):
-        choose(None)
-        st.rerun(scope="fragment")
+    right.button(
+        _("Choose none"),
+        key="map.none",
+        icon=":material/deselect:",
+        width="stretch",
+        on_click=choose,
+        args=(None,),
+    )
     _profile(samples, chosen.rows)
     _table(samples, chosen)
 
