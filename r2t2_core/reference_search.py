@@ -71,12 +71,12 @@ def by_id(ids: np.ndarray, text: str, count: int) -> Hits:
     count : int
     """
     wanted = text.strip().lower()
-    lower = np.char.lower(ids.astype(str))
+    lower = np.strings.lower(ids.astype(str))
     if not wanted:
         return Hits(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32))
     rank = np.full(len(ids), 3)
-    rank[np.char.find(lower, wanted) >= 0] = 2
-    rank[np.char.startswith(lower, wanted)] = 1
+    rank[np.strings.find(lower, wanted) >= 0] = 2
+    rank[np.strings.startswith(lower, wanted)] = 1
     rank[lower == wanted] = 0
     rows = np.flatnonzero(rank < 3)
     rows = rows[np.argsort(rank[rows], kind="stable")][:count]

@@ -119,7 +119,7 @@ def _families(view: View) -> None:
             )
         },
     )
-    st.caption(_("All families and styles of the run, whatever is chosen above."))
+    st.caption(_("All families and styles of the run, whatever is chosen in the sidebar."))
 
 
 def _repairs(view: View) -> None:

@@ -154,7 +154,7 @@ def _method(report: SliceReport) -> None:
                 "cases they have beyond the share of the rest. A slice with more conditions is "
                 "listed only where its interval lies above the share of every shorter slice that "
                 "holds it. The intervals (Wilson) are those of each slice alone: the worst of "
-                "many looks a little worse than it is. Families and styles chosen above do not "
-                "narrow this search."
+                "many looks a little worse than it is. Families and styles chosen in the "
+                "sidebar do not narrow this search."
             ).format(looks=f"{report.looks:,}", least=LEAST)
         )

@@ -11,8 +11,10 @@ import streamlit as st
 
 KEY = "map.chosen"
 
-CLEARED = "map.cleared"
-"""How often a choice was taken back: tells the chart to forget the outline that was drawn."""
+CHANGES = "map.changes"
+"""How often the choice was made elsewhere than on the map: then the map is drawn anew."""
+
+DRAWN = "map.drawn"
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,29 @@ def chosen_rows(content_hash: str) -> Chosen | None:
     return found if found is not None and found.content_hash == content_hash else None
 
 
-def choose(chosen: Chosen | None) -> None:
-    """Choose samples, or none."""
+def choose(chosen: Chosen | None, on_map: bool = False) -> None:
+    """Choose samples, or none; for use as a callback."""
     if chosen is None or not len(chosen.rows):
         st.session_state.pop(KEY, None)
-        st.session_state[CLEARED] = st.session_state.get(CLEARED, 0) + 1
     else:
         st.session_state[KEY] = chosen
+    if not on_map:
+        st.session_state[CHANGES] = st.session_state.get(CHANGES, 0) + 1
+
+
+def drawn_rows(signature: tuple[str, ...], chosen: Chosen | None) -> tuple[np.ndarray | None, str]:
+    """Return the rows that the map itself shows as chosen, and a word that names this drawing.
+
+    A chart whose content changes is another chart to Streamlit: the part that was zoomed to and
+    the outline of the lasso would be lost. So the map is drawn anew only where its signature has
+    changed or samples were chosen elsewhere; what a lasso chooses the browser shows by itself.
+    """
+    now = (*signature, str(st.session_state.get(CHANGES, 0)))
+    then, rows = st.session_state.get(DRAWN, (None, None))
+    if then != now:
+        rows = None if chosen is None else chosen.rows
+        st.session_state[DRAWN] = (now, rows)
+    return rows, ".".join(now)
 
 
 def rows_of_event(selection: Mapping[str, Any]) -> np.ndarray:

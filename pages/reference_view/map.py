@@ -12,7 +12,7 @@ from pages.frame.case_words import family_title, style_title
 from pages.frame.language import apply_language
 from pages.frame.loading import load_engine
 from pages.frame.words import EXPERTS
-from pages.reference_view.chosen import CLEARED, Chosen, choose, chosen_rows, rows_of_event
+from pages.reference_view.chosen import Chosen, choose, chosen_rows, drawn_rows, rows_of_event
 from pages.reference_view.fitting import fitted
 from pages.reference_view.samples import Samples, samples_of, vectors_of
 from pages.reference_view.search import show_search
@@ -87,20 +87,20 @@ def _explore(engine: Engine, samples: Samples, projection: Projection, colour: s
 
     def take() -> None:
         rows = rows_of_event(st.session_state[key].selection)
-        choose(Chosen(version, rows))
+        choose(Chosen(version, rows), on_map=True)
 
     groups, shade = coloured(samples, projection, colour)
     decision = current_decision(version)
+    selected, revision = drawn_rows((version, space, colour), chosen)
     figure = reference_map(
         projection.coordinates,
         groups,
         hover_texts(samples.table),
-        selected=None if chosen is None else chosen.rows,
+        selected=selected,
         shade=shade,
         shade_title=_("share of samples in sparser places"),
         marked=None if decision is None else mark(engine, samples, projection, decision),
-        revision=f"{version}.{space}",
-        cleared=st.session_state.get(CLEARED, 0),
+        revision=revision,
     )
     st.plotly_chart(
         figure,

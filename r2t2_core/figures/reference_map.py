@@ -106,7 +106,6 @@ def reference_map(
     marked: Marked | None = None,
     height: int = HEIGHT,
     revision: str = "",
-    cleared: int = 0,
 ) -> go.Figure:
     """Draw a map by WebGL; each point carries its row as `customdata`.
 
@@ -128,8 +127,6 @@ def reference_map(
         In pixels.
     revision : str
         As long as it stays the same, so does the part of the map that is seen.
-    cleared : int
-        Another number makes the browser forget the outline of an earlier selection.
     """
     words = np.asarray(texts, dtype=object)
     size = float(np.clip(260 / np.sqrt(max(len(coordinates), 1)), 2.5, 7))
@@ -167,7 +164,7 @@ def reference_map(
     figure.update_layout(
         dragmode="lasso",
         uirevision=revision,
-        selectionrevision=f"{revision}.{cleared}",
+        selectionrevision=revision,
         # Hiding a group here would not hide it from a selection on the server.
         legend={"itemclick": False, "itemdoubleclick": False, "itemsizing": "constant"},
         showlegend=shade is None or marked is not None,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ PAGE = Path(__file__).resolve().parents[2] / "pages" / "reference_set.py"
 N = 60
 HASH = "5e7" + "0" * 61
 EXPERTS = ("colour", "position", "language")
+PLACES = np.random.default_rng(1).normal(size=(N, 2)).astype(np.float32)
 
 
 class SmallSet:
@@ -74,11 +77,10 @@ def reference(tmp_path, monkeypatch) -> SmallSet:
     for cached in (loading.load_engine, kept.samples_of, kept.vectors_of, kept._kept):
         cached.clear()
     monkeypatch.setattr("r2t2_core.engine.Engine.load", classmethod(lambda cls, settings: engine))
-    places = np.random.default_rng(1).normal(size=(N, 2)).astype(np.float32)
     store = ProjectionStore(tmp_path / "data" / "projections")
     for space in ("questions", "routing"):
         nearness = np.linspace(0.2, 0.9, N).astype(np.float32)
-        store.save(Projection(space, HASH, places, nearness, 0.5))
+        store.save(Projection(space, HASH, PLACES, nearness, 0.5))
     yield made
     for cached in (loading.load_engine, kept.samples_of, kept.vectors_of, kept._kept):
         cached.clear()
@@ -94,8 +96,13 @@ def opened(**state: object) -> AppTest:
     return app
 
 
-def charts(app: AppTest) -> list[str]:
-    return [str(chart.proto) for chart in app.get("plotly_chart")]
+def charts(app: AppTest) -> list[list[dict[str, Any]]]:
+    """Return the traces of every chart."""
+    return [json.loads(chart.proto.spec)["data"] for chart in app.get("plotly_chart")]
+
+
+def symbols(traces: list[dict[str, Any]]) -> list[str]:
+    return [trace.get("marker", {}).get("symbol") for trace in traces]
 
 
 def test_the_map_the_profile_and_how_far_to_trust_them(reference):
@@ -106,8 +113,9 @@ def test_the_map_the_profile_and_how_far_to_trust_them(reference):
     assert "50% are among its 15 nearest here" in text
     # Map, profile, families.
     assert len(charts(app)) == 3
-    assert "scattergl" in charts(app)[0]
-    assert "star" not in charts(app)[0]
+    drawn = charts(app)[0]
+    assert [trace["type"] for trace in drawn] == ["scattergl"] * 2
+    assert "star" not in symbols(drawn)
 
 
 @pytest.mark.parametrize("colour", ["family", "expert", "refined", "correct", "style", "density"])
@@ -115,7 +123,9 @@ def test_every_colour_draws_the_map(reference, colour):
     app = opened()
     app.selectbox(key="map.colour").set_value(colour).run()
     assert not app.exception
-    assert "scattergl" in charts(app)[0]
+    drawn = charts(app)[0]
+    assert {trace["type"] for trace in drawn} == {"scattergl"}
+    assert sum(len(trace["text"]) for trace in drawn) == N
 
 
 def test_what_is_chosen_is_listed_with_pictures_and_compared_with_the_rest(reference):
@@ -170,8 +180,13 @@ def test_the_question_of_the_re_route_page_is_drawn_in(reference, space):
     )
     app = opened(decision=("key", decision), map_space=space)
     drawn = charts(app)[0]
-    assert "where is my key?" in drawn
-    assert "star" in drawn
+    star = drawn[symbols(drawn).index("star")]
+    assert star["text"] == ["where is my key?"]
+    # Placed on the third sample, which it equals in both spaces.
+    assert np.allclose([star["x"][0], star["y"][0]], PLACES[2], atol=1e-4)
+    # One of its neighbours is in this version, the other is not.
+    rings = drawn[symbols(drawn).index("circle-open")]
+    assert rings["text"] == ["where is thing 2?"]
     assert "The star is the question of the re-route page" in text_of(app)
 
 
