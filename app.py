@@ -21,6 +21,18 @@ page = st.navigation(
             icon=":material/bar_chart:",
             url_path="comparison",
         ),
+        st.Page(
+            "pages/reference_set.py",
+            title=_("Reference set"),
+            icon=":material/map:",
+            url_path="references",
+        ),
+        st.Page(
+            "pages/debug.py",
+            title=_("Debug"),
+            icon=":material/bug_report:",
+            url_path="debugging",
+        ),
     ],
     position="sidebar",
 )

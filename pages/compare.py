@@ -14,9 +14,9 @@ from pages.compare_view.own_suite import show_own_suite
 from pages.compare_view.runs import (
     bad_rows,
     costs,
-    is_shipped,
     known_runs,
     results_of,
+    run_title,
     scores_of,
     written,
 )
@@ -52,15 +52,6 @@ def choose_run() -> Run | None:
         _("Run"), list(runs), format_func=lambda folder: run_title(runs[folder]), key="run"
     )
     return runs[chosen]
-
-
-def run_title(run: Run) -> str:
-    """Return a run's name for people."""
-    if is_shipped(run):
-        return _("Shipped: all suites")
-    names = ", ".join(suite["name"] for suite in run.about["suites"])
-    count = sum(suite["samples"] for suite in run.about["suites"])
-    return f"{names} ({count})"
 
 
 def choose_suites(run: Run) -> tuple[str, ...]:

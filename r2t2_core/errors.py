@@ -64,6 +64,10 @@ class RunError(WorkbenchError):
     """An evaluation run cannot be begun, resumed or read."""
 
 
+class AnnotationError(WorkbenchError):
+    """A tag or a note cannot be kept or read."""
+
+
 class ModelError(WorkbenchError):
     """The model cannot be loaded, or its weights were changed."""
 

@@ -12,6 +12,7 @@ from r2t2_core.evaluation.costs import Cost
 from r2t2_core.evaluation.metrics import Score, score
 from r2t2_core.evaluation.report import costs_of
 from r2t2_core.evaluation.runner import Run, finished_runs
+from r2t2_core.i18n import gettext as _
 from r2t2_core.settings import Settings
 
 
@@ -27,6 +28,15 @@ def known_runs() -> dict[str, Run]:
 def is_shipped(run: Run) -> bool:
     """Tell the run that came with the product."""
     return run.folder == Settings.from_environment().sample_data / "evaluation"
+
+
+def run_title(run: Run) -> str:
+    """Return a run's name for people."""
+    if is_shipped(run):
+        return _("Shipped: all suites")
+    names = ", ".join(suite["name"] for suite in run.about["suites"])
+    count = sum(suite["samples"] for suite in run.about["suites"])
+    return f"{names} ({count})"
 
 
 def picture_path(stored: str) -> Path:

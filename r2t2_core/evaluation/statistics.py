@@ -42,6 +42,19 @@ def mcnemar_exact(fixed: int, broken: int) -> float:
     return min(1.0, 2 * math.exp(peak - changed * math.log(2)) * total)
 
 
+def holm(p_values: np.ndarray) -> np.ndarray:
+    """Return p-values (m,) corrected for m looks (Holm 1979).
+
+    Bounds the chance of one false finding among all looks, however the tests depend on each other.
+    """
+    count = len(p_values)
+    order = np.argsort(p_values, kind="stable")
+    raised = np.maximum.accumulate(p_values[order] * (count - np.arange(count)))
+    adjusted: np.ndarray = np.empty(count)
+    adjusted[order] = np.minimum(raised, 1.0)
+    return adjusted
+
+
 @dataclass(frozen=True)
 class Outcome:
     """How a strategy did on a suite, against the router.
