@@ -19,7 +19,7 @@ from r2t2_core.types import Sample, Tensor
 
 GRID = 8
 WINDOW = 0.22
-SIDE = 256
+SIDE = 192
 """Pictures are made no larger than this before windows are hidden: more is no news to the model,
 and takes longer."""
 BATCH = 64
