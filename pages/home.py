@@ -100,7 +100,7 @@ def page() -> None:
     """Show the page."""
     apply_language()
     st.html(STYLE)
-    st.title(_("A model asks the wrong expert. This is how it is put right."), anchor=False)
+    st.title(_("A model can ask the wrong expert. This is how it is put right."), anchor=False)
     try:
         with st.spinner(_("Loading the model")):
             engine = load_engine()

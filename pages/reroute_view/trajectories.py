@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from html import escape
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
+from pages.frame.cases import picture_data
 from pages.frame.language import apply_language
 from pages.frame.style import CHART, heading, legend
 from pages.frame.words import STOP_REASONS, expert_names, strategy_titles
@@ -51,6 +55,8 @@ def _trajectories(
     record, step, marked = _controls(decision, moving, titles)
     update_address(engine, decision, case)
     _step_sentence(decision, record, step)
+    if marked is not None:
+        _marked_neighbour(decision, analysis, marked, engine.reference.root)
     if analysis is not None:
         _simplex(decision, analysis, record, step, marked, titles)
     _step_charts(decision, record, step)
@@ -192,15 +198,60 @@ def _simplex(
             st.plotly_chart(chart, key=f"t.parallel.{gate.name}", config=CHART)
         with right, st.container(gap="xsmall"):
             st.caption(_flat_caption(plane.kind, plane.explained))
-            chart = flat_view(scene, height=430)
-            st.plotly_chart(chart, key=f"t.flat.{gate.name}", config=CHART)
+            key = f"t.flat.{gate.name}"
+            st.plotly_chart(
+                flat_view(scene, height=430),
+                key=key,
+                config=CHART,
+                on_select=partial(_follow_click, key, decision.id, record.strategy),
+                selection_mode="points",
+            )
+
+
+def _follow_click(chart: str, decision: str, shown: str) -> None:
+    """Bring out the neighbour, or go to the step, that was clicked in the flat view."""
+    for point in st.session_state[chart]["selection"]["points"]:
+        met = point.get("customdata") or []
+        if len(met) == 1:
+            st.session_state[f"marked.{decision}"] = met[0]
+        elif len(met) == 3 and met[2] == shown:
+            st.session_state[f"step.{decision}.{shown}"] = met[0]
+            st.session_state[f"playing.{decision}"] = False
+
+
+def _marked_neighbour(
+    decision: Decision, analysis: Analysis | None, marked: str, root: Path
+) -> None:
+    """Show the neighbour that is brought out: its picture, and what it did."""
+    place = next(n for n, entry in enumerate(decision.neighbours) if entry.id == marked)
+    neighbour = decision.neighbours[place]
+    words = _("{id}: similarity {similarity}, kernel weight {weight}.").format(
+        id=neighbour.id,
+        similarity=f"{neighbour.similarity:.2f}",
+        weight=f"{neighbour.kernel_weight:.1%}",
+    )
+    if analysis is not None:
+        cause = analysis.neighbours[place]
+        words += " " + _("Without it the answer would be “{answer}” ({share}).").format(
+            answer=cause.without.answer, share=f"{cause.without.probability:.0%}"
+        )
+    st.html(
+        '<div class="r2 r2-marked">'
+        f'<img src="{picture_data(root / neighbour.image)}" alt="">'
+        f"<div><b>{escape(neighbour.question)} → {escape(neighbour.label)}</b><br>"
+        f"{escape(words)}</div></div>"
+    )
 
 
 def _flat_caption(kind: str, explained: float) -> str:
     if kind == "ternary":
-        return _("The whole triangle of three experts; grey: where the reference set's lie")
+        return _(
+            "The whole triangle of three experts; grey: where the reference set's lie. Click a "
+            "step or a neighbour."
+        )
     return _(
-        "Seen flat, in the two directions that show {share} of the reference set's differences"
+        "Seen flat, in the two directions that show {share} of the reference set's differences. "
+        "Click a step or a neighbour."
     ).format(share=f"{explained:.0%}")
 
 

@@ -55,7 +55,7 @@ def one_page(
     words : mapping
         Experts and strategies in people's words.
     """
-    title = _("A model asks the wrong expert. This is how it is put right.")
+    title = _("A model can ask the wrong expert. This is how it is put right.")
     made = datetime.fromisoformat(decision.started_at).strftime("%Y-%m-%d %H:%M UTC")
     system = decision.system
     same = system.model_fingerprint_before == system.model_fingerprint_after

@@ -25,6 +25,9 @@ from r2t2_core.i18n import gettext as _
 FAINT = 0.35
 """Opacity of neighbours, and of strategies that are not shown."""
 
+AS_IT_IS = {"marker": {"opacity": 1}}
+"""What is not selected does not fade: a click chooses a step or a neighbour, and no subset."""
+
 BAND = "rgba(139,147,163,{alpha})"
 
 
@@ -189,7 +192,8 @@ def flat_view(scene: Scene, *, height: int = 360) -> go.Figure:
     """Draw routings in the flat view: density of the reference set, neighbours, all strategies.
 
     Neighbours are as large as their kernel weight; the ways of the strategies begin at the
-    router's own routing.
+    router's own routing. `customdata` tells a click what it met: a neighbour's identifier alone,
+    or a step with its answer and strategy.
     """
     plane, figure = scene.plane, go.Figure()
     counts = np.array(plane.density, dtype=float)
@@ -221,6 +225,7 @@ def flat_view(scene: Scene, *, height: int = 360) -> go.Figure:
             "line": {"width": [4 if entry.id == scene.marked else 2 for entry in neighbours]},
         },
         customdata=[[entry.id] for entry in neighbours],
+        unselected=AS_IT_IS,
         text=[_about(entry) for entry in neighbours],
         hovertemplate="%{text}<extra></extra>",
     )
@@ -316,7 +321,8 @@ def _way(figure: go.Figure, scene: Scene, record: TrajectoryRecord) -> None:
             "dash": strategy_dash(record.strategy),
         },
         marker={"size": 6 if shown else 3},
-        customdata=[[point.step, point.answer] for point in record.steps],
+        customdata=[[point.step, point.answer, record.strategy] for point in record.steps],
+        unselected=AS_IT_IS,
         hovertemplate=f"{title}, %{{customdata[0]}}: “%{{customdata[1]}}”<extra></extra>",
     )
 

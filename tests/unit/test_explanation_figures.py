@@ -77,7 +77,9 @@ def test_the_flat_view_stands_where_the_record_says(scene):
     way = trace(figure, scene.titles["ngd"])
     expected = [place_in(scene.plane, tuple(point.routing)) for point in record.steps]
     assert list(zip(way.x, way.y, strict=True)) == pytest.approx(expected)
-    assert [row[1] for row in way.customdata] == [point.answer for point in record.steps]
+    assert [list(row) for row in way.customdata] == [
+        [point.step, point.answer, "ngd"] for point in record.steps
+    ]
     (star,) = [entry for entry in figure.data if entry.name == "step 3"]
     assert (star.x[0], star.y[0]) == pytest.approx(expected[3])
     neighbours = trace(figure, "neighbours")
