@@ -11,7 +11,7 @@ from transformers.utils import logging as transformers_logging
 from r2t2_core.cli.answer import answer
 from r2t2_core.cli.evaluate import ablate, evaluate, report
 from r2t2_core.cli.info import info, list_strategies
-from r2t2_core.cli.reference import app as reference_app
+from r2t2_core.cli.reference_life import app as reference_app
 
 app = typer.Typer(
     help="Re-route a frozen mixture of experts at test time, and see why.",

@@ -96,7 +96,7 @@ def subset(
         table = table.set_column(table.column_names.index(name), name, values)
     names = [write_table(root, "samples", table)]
     if not reference.manifest.routing_only:
-        outputs = reference.outputs_of(torch.from_numpy(np.asarray(rows, dtype=np.int64)))
+        outputs = reference.outputs_of(torch.tensor(rows.tolist(), dtype=torch.int64))
         np.save(root / "expert_outputs.npy", outputs.numpy())
         names.append("expert_outputs.npy")
         for row in rows.tolist():

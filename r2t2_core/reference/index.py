@@ -141,6 +141,15 @@ class ReferenceIndex:
         distances: np.ndarray = np.sqrt(np.maximum(squares, 0) / features.shape[1])
         return distances
 
+    def image_similarity(self, image_features: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """Return the cosine (B, L) of pictures (B, F) with those of rows (B, L), standardised."""
+        if image_features.shape[1] == 0:
+            return np.zeros(found.shape, dtype=np.float32)
+        query = _unit(self._standardise(image_features))
+        other = _unit(self._standardise(self.reference.image_features[found.reshape(-1)]))
+        similarity: np.ndarray = np.einsum("bf,bkf->bk", query, other.reshape(*found.shape, -1))
+        return similarity
+
     def retrieve(
         self,
         embeddings: np.ndarray,
@@ -249,7 +258,7 @@ class ReferenceIndex:
         queries = np.ascontiguousarray(embeddings, dtype=np.float32)
         while True:
             similarity, places = index.search(queries, looked)
-            image_similarity = self._image_similarity(image_features, rows[places])
+            image_similarity = self.image_similarity(image_features, rows[places])
             duplicate = (similarity > params.duplicate_threshold) & (
                 image_similarity > params.duplicate_threshold
             )
@@ -260,12 +269,6 @@ class ReferenceIndex:
         if params.mode == "ball":
             usable &= similarity >= params.radius
         return _Near(places, similarity, image_similarity, duplicate, usable)
-
-    def _image_similarity(self, image_features: np.ndarray, found: np.ndarray) -> np.ndarray:
-        query = _unit(self._standardise(image_features))
-        other = _unit(self._standardise(self.reference.image_features[found.reshape(-1)]))
-        similarity: np.ndarray = np.einsum("bf,bkf->bk", query, other.reshape(*found.shape, -1))
-        return similarity
 
     def _neighbours(
         self, rows: np.ndarray, similarity: np.ndarray, params: RetrievalParams

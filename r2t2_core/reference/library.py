@@ -25,7 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from r2t2_core.errors import ReferenceSetError
 from r2t2_core.i18n import N_
 from r2t2_core.reference.edit import now
-from r2t2_core.reference.manifest import Manifest
+from r2t2_core.reference.manifest import SHORT, Manifest
 
 SHIPPED = "shipped"
 """The set that came with the product."""
@@ -34,9 +34,6 @@ STAGING = ".staging"
 """Ending of the name of a version that waits for its promotion."""
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-SHORT = 16
-"""Digits of a content hash that name a folder."""
 
 
 @dataclass(frozen=True)

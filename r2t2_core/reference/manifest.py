@@ -27,6 +27,10 @@ FILES = ("samples.parquet", "expert_outputs.npy", "images")
 """What a reference set of one segment consists of, beside its manifest."""
 
 
+SHORT = 16
+"""Digits of a content hash that name a version's folder."""
+
+
 class GateShape(BaseModel):
     """One gate of the model that a set was made with."""
 

@@ -22,6 +22,7 @@ from typing import Any
 import faiss
 import numpy as np
 
+from r2t2_core.reference.manifest import SHORT, Manifest
 from r2t2_core.reference.store import ReferenceSet
 
 EXACT_UP_TO = 100_000
@@ -211,9 +212,15 @@ def _parent(reference: ReferenceSet, policy: str) -> TextSearch | None:
     tables = reference.manifest.files("samples")
     if len(tables) < 2 or not reference.manifest.parents:
         return None
-    folder = reference.root.parent / reference.manifest.parents[0][:16] / "search"
+    root = reference.root.parent / reference.manifest.parents[0][:SHORT]
+    folder = root / "search"
     path = folder / f"{policy}.json"
-    if not path.is_file():
+    if not path.is_file() or not (root / "manifest.json").is_file():
+        return None
+    parent = Manifest.model_validate_json((root / "manifest.json").read_bytes())
+    own = reference.manifest.file_hashes
+    if any(own.get(name) != parent.file_hashes[name] for name in parent.files("samples")):
+        # Samples were taken out as well: the parent's rows are not this version's first rows.
         return None
     return _read(folder, policy, json.loads(path.read_text(encoding="utf-8"))["size"])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,7 @@ class ReferenceSet:
         refined: tuple[np.ndarray, np.ndarray] | None = None,
         *,
         about: str,
+        columns: Mapping[str, pa.Array] | None = None,
     ) -> ReferenceSet:
         """Return some samples, perhaps with other labels, as a set of its own: for ablations.
 
@@ -208,11 +210,16 @@ class ReferenceSet:
             Refined routing, and whether it answers the label, instead of theirs.
         about : str
             What was done; part of the new set's name and hash.
+        columns : mapping, optional
+            Columns (n) of the table that differ, in the new order.
         """
         name = f"{self.manifest.name}, {about}"
         manifest = self.manifest.model_copy(update={"name": name, "size": len(rows)})
         manifest = manifest.model_copy(update={"content_hash": manifest.compute_hash()})
-        made = ReferenceSet(self.root, manifest, self._table.take(pa.array(rows)))
+        table = self._table.take(pa.array(rows))
+        for column, values in (columns or {}).items():
+            table = table.set_column(table.column_names.index(column), column, values)
+        made = ReferenceSet(self.root, manifest, table)
         made._stored_rows = rows if self._stored_rows is None else self._stored_rows[rows]
         made.stored_outputs = self.stored_outputs
         made.layers, made.layer_of = self.layers, self.layer_of[rows]
