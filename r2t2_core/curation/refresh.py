@@ -18,7 +18,7 @@ from r2t2_core.curation.checks.duplicates import check_leakage
 from r2t2_core.curation.checks.finding import Thresholds
 from r2t2_core.curation.checks.harm import measure_influence
 from r2t2_core.curation.checks.labels import suspicious_labels
-from r2t2_core.curation.checks.neighbourhood import Bench
+from r2t2_core.curation.checks.neighbourhood import Bench, near_duplicates
 from r2t2_core.engine import Engine
 from r2t2_core.errors import ParameterError, ReferenceSetError
 from r2t2_core.evaluation.prepared import PreparedSuite, run_suite
@@ -151,12 +151,10 @@ def _known(
     index: ReferenceIndex, candidates: ReferenceSet, rows: np.ndarray, threshold: float
 ) -> np.ndarray:
     """Tell candidates that are alike, in text and picture, to a sample of the set."""
-    search = index.search_of("all_labelled")
-    similarity, found = search.search(
-        np.ascontiguousarray(candidates.embeddings[rows]), min(50, search.size)
+    _others, alike = near_duplicates(
+        index, candidates.embeddings[rows], candidates.image_features[rows], threshold
     )
-    alike = index.image_similarity(candidates.image_features[rows], found)
-    known: np.ndarray = ((similarity > threshold) & (alike > threshold)).any(1)
+    known: np.ndarray = alike.any(1)
     return known
 
 

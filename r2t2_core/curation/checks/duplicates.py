@@ -13,14 +13,11 @@ from r2t2_core.curation.checks.finding import (
     grade,
     not_assessed,
 )
-from r2t2_core.curation.checks.neighbourhood import Bench
+from r2t2_core.curation.checks.neighbourhood import Bench, near_duplicates
 from r2t2_core.evaluation.prepared import PreparedSuite
 from r2t2_core.i18n import N_
 
-LOOKED = 50
-"""Nearest questions whose pictures are compared."""
-
-BATCH = 500
+BATCH = 100
 
 DUPLICATES_FIGURE = N_("share of samples that stand in the set twice or more")
 LEAKAGE_FIGURE = N_("share of the suite's questions that the set knows already")
@@ -44,16 +41,13 @@ NO_SUITE = N_("No suite was given.")
 def duplicates_of_earlier(bench: Bench, threshold: float) -> np.ndarray:
     """Return rows that are alike, in text and picture, to an earlier row."""
     reference = bench.reference
-    search = bench.index.search_of("all_labelled")
     found = []
     for start in range(0, len(reference), BATCH):
         rows = np.arange(start, min(start + BATCH, len(reference)))
-        similarity, others = search.search(
-            np.ascontiguousarray(reference.embeddings[rows]), min(LOOKED, search.size)
+        others, alike = near_duplicates(
+            bench.index, reference.embeddings[rows], reference.image_features[rows], threshold
         )
-        alike = bench.index.image_similarity(reference.image_features[rows], others)
-        earlier = (similarity > threshold) & (alike > threshold) & (others < rows[:, None])
-        found.append(rows[earlier.any(1)])
+        found.append(rows[(alike & (others < rows[:, None])).any(1)])
     return np.concatenate(found)
 
 
@@ -89,20 +83,23 @@ def check_leakage(bench: Bench, thresholds: Thresholds, suites: Sequence[Prepare
         return not_assessed("leakage", NO_PICTURES)
     if not suites:
         return not_assessed("leakage", NO_SUITE)
-    search = bench.index.search_of("all_labelled")
     identifiers = reference.column("id")
     known: set[str] = set()
     counts: dict[str, dict[str, int]] = {}
     for suite in suites:
         features = suite.prepared.image_features.cpu().numpy()
-        similarity, others = search.search(
-            np.ascontiguousarray(suite.embeddings), min(LOOKED, search.size)
-        )
-        alike = bench.index.image_similarity(features, others)
-        bound = thresholds.duplicate_similarity
-        same = (similarity > bound) & (alike > bound)
-        counts[suite.name] = {"known": int(same.any(1).sum()), "questions": len(suite)}
-        known |= {str(identifiers[row]) for row in others[same].tolist()}
+        parts = [
+            near_duplicates(
+                bench.index,
+                suite.embeddings[start : start + BATCH],
+                features[start : start + BATCH],
+                thresholds.duplicate_similarity,
+            )
+            for start in range(0, len(suite), BATCH)
+        ]
+        count = sum(int(same.any(1).sum()) for _others, same in parts)
+        counts[suite.name] = {"known": count, "questions": len(suite)}
+        known |= {str(identifiers[row]) for others, same in parts for row in others[same].tolist()}
     count = sum(entry["known"] for entry in counts.values())
     cases = sum(entry["questions"] for entry in counts.values())
     verdict = grade(count / cases, thresholds.leakage_weak, None, more_is_better=False)

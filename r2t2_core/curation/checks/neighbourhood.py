@@ -25,6 +25,9 @@ BATCH = 64
 LOOKED = 32
 """Neighbours that are looked at, so that near-duplicates can be left out."""
 
+MOST_LOOKED = 2048
+"""Samples with the same question that are compared with a picture at most."""
+
 
 @dataclass(frozen=True)
 class Bench:
@@ -99,6 +102,33 @@ def nearest_others(
     present = np.take_along_axis(usable, order, 1)
     taken: np.ndarray = np.where(present, np.take_along_axis(found, order, 1), -1)
     return taken
+
+
+def near_duplicates(
+    index: ReferenceIndex, embeddings: np.ndarray, features: np.ndarray, threshold: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows (n, L) of near samples, and which of them are alike in text and picture (n, L).
+
+    Parameters
+    ----------
+    embeddings : ndarray (n, d)
+        Of questions.
+    features : ndarray (n, F)
+        Of their pictures.
+    threshold : float
+        Of both similarities.
+    """
+    search = index.search_of("all_labelled")
+    queries = np.ascontiguousarray(embeddings)
+    looked = min(LOOKED, search.size)
+    while True:
+        similarity, rows = search.search(queries, looked)
+        # Many samples may ask the same of different pictures.
+        if looked == min(search.size, MOST_LOOKED) or (similarity[:, -1] <= threshold).all():
+            break
+        looked = min(4 * looked, search.size, MOST_LOOKED)
+    alike = index.image_similarity(features, rows) > threshold
+    return rows, (similarity > threshold) & alike
 
 
 def prepare_suite(engine: Engine, suite: Suite, limit: int | None, seed: int) -> PreparedSuite:

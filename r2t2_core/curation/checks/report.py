@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from r2t2_core.curation.checks import bias, coverage, duplicates, harm, labels, signal, usefulness
-from r2t2_core.curation.checks.finding import Finding, Thresholds, Verdict, worst
+from r2t2_core.curation.checks.finding import Finding, Sentence, Thresholds, Verdict, worst
 from r2t2_core.curation.checks.neighbourhood import Bench, prepare_suite
 from r2t2_core.engine import Engine
-from r2t2_core.errors import Cancelled
+from r2t2_core.errors import Cancelled, NeighbourhoodError
 from r2t2_core.evaluation.prepared import PreparedSuite
 from r2t2_core.evaluation.suites import Suite
 from r2t2_core.i18n import N_
@@ -177,7 +177,12 @@ def check_reference(
         progress(TITLES[name], number / len(checks))
         if name == "coverage":
             prepared += [prepare_suite(engine, suite, each, seed) for suite in suites]
-        findings.append(check())
+        try:
+            findings.append(check())
+        except NeighbourhoodError as error:
+            # A set in which samples find no neighbours cannot serve: that is a finding.
+            words, advice = Sentence(error.message, error.params), Sentence(error.remedy)
+            findings.append(Finding(name, "unusable", None, None, None, words, advice))
     progress("", 1.0)
     return CheckReport(
         reference.manifest.name,
