@@ -25,8 +25,7 @@ from r2t2_core.curation.routing_json import (
     require_shareable,
 )
 from r2t2_core.curation.sources import open_source
-from r2t2_core.embedding.minilm import MiniLMEmbedder
-from r2t2_core.models.scene_moe import SceneMoeAdapter
+from r2t2_core.engine import load_frozen
 from r2t2_core.reference.diff import compare_versions
 from r2t2_core.reference.library import Library, read_manifest
 from r2t2_core.reference.search import read_reports
@@ -78,13 +77,13 @@ def build(
             data, library, settings.data_dir / "unpacked", _columns(column or []), split,
             settings.sample_data,
         )  # fmt: skip
-        model = SceneMoeAdapter.load(settings.model_dir, settings.resolve_device())
+        model, embedder = load_frozen(settings)
         stop = Event()
         with stopped_by_interrupt(stop), progress_bar() as bar:
             task = bar.add_task("building", total=None)
             made = run_build(
                 model,
-                MiniLMEmbedder(),
+                embedder,
                 source,
                 library,
                 Wanted(name, policy, licence, note, local),
@@ -103,8 +102,9 @@ def import_(
 ) -> None:
     """Take over published routings: a set for Mode Finding and Kernel Regression (α = 0) alone."""
     with complaints():
-        library = library_of(Settings.from_environment())
-        made = import_routings(file, library, name, MiniLMEmbedder(), licence=licence)
+        settings = Settings.from_environment()
+        _model, embedder = load_frozen(settings)
+        made = import_routings(file, library_of(settings), name, embedder, licence=licence)
     _say_built(made, json)
 
 
@@ -253,11 +253,11 @@ def use(
     with complaints():
         settings = Settings.from_environment()
         library = library_of(settings)
-        model = SceneMoeAdapter.load(settings.model_dir, settings.resolve_device())
+        model, embedder = load_frozen(settings)
         ReferenceSet.load(
             library.find(name),
             model_fingerprint=model.fingerprint(),
-            embedder_hash=MiniLMEmbedder().fingerprint(),
+            embedder_hash=embedder.fingerprint(),
             routing_spec=model.routing_spec,
         )
         library.use(name)

@@ -25,13 +25,14 @@ from r2t2_core.curation.condense import condense as run_condense
 from r2t2_core.curation.refresh import Refreshed, promote
 from r2t2_core.curation.refresh import refresh as run_refresh
 from r2t2_core.defaults import Defaults
-from r2t2_core.embedding.minilm import MiniLMEmbedder
-from r2t2_core.engine import Engine
+from r2t2_core.embedding import TaskEmbedder
+from r2t2_core.engine import Engine, load_frozen
 from r2t2_core.evaluation.prepared import PreparedSuite
 from r2t2_core.figures.reference_checks import checks_page
-from r2t2_core.models.scene_moe import SceneMoeAdapter
+from r2t2_core.models.base import ModelAdapter
 from r2t2_core.reference.index import ReferenceIndex
-from r2t2_core.reference.store import ReferenceSet
+from r2t2_core.reference.manifest import Manifest
+from r2t2_core.reference.store import ReferenceSet, check_origin, check_topology
 from r2t2_core.settings import Settings
 
 Suites = Annotated[
@@ -45,25 +46,21 @@ __all__ = ["app"]
 EXIT_UNUSABLE = 1
 
 
-def engine_on(settings: Settings, reference: ReferenceSet) -> Engine:
-    """Return an engine on a set that need not belong to the model: the checks will say."""
-    model = SceneMoeAdapter.load(settings.model_dir, settings.resolve_device())
+def open_to_work(settings: Settings, name: str) -> tuple[Engine, ReferenceSet]:
+    """Open a set, with an engine on it; one with expert outputs must belong to the model."""
+    root = library_of(settings).find(name)
+    model, embedder = load_frozen(settings)
+    reference = ReferenceSet.load(root)
+    if not reference.manifest.routing_only:
+        check_belongs(reference.manifest, model, embedder)
     defaults = Defaults.load(settings.defaults_path)
-    return Engine(model, MiniLMEmbedder(), reference, defaults, model.preprocessing_version)
+    return Engine(model, embedder, reference, defaults, model.preprocessing_version), reference
 
 
-def open_for_checks(settings: Settings, name: str) -> ReferenceSet:
-    """Open a set; one with expert outputs must belong to the model."""
-    reference = ReferenceSet.load(library_of(settings).find(name))
-    if reference.manifest.routing_only:
-        return reference
-    model = SceneMoeAdapter.load(settings.model_dir)
-    return ReferenceSet.load(
-        reference.root,
-        model_fingerprint=model.fingerprint(),
-        embedder_hash=MiniLMEmbedder().fingerprint(),
-        routing_spec=model.routing_spec,
-    )
+def check_belongs(manifest: Manifest, model: ModelAdapter, embedder: TaskEmbedder) -> None:
+    """Refuse a set that was made with another model or embedder."""
+    check_topology(manifest, model.routing_spec)
+    check_origin(manifest, model.fingerprint(), embedder.fingerprint())
 
 
 @app.command()
@@ -85,8 +82,7 @@ def check(
     with complaints():
         settings = Settings.from_environment()
         bounds = Thresholds.parse(dict(_split(text) for text in threshold or []))
-        reference = open_for_checks(settings, name)
-        engine = engine_on(settings, reference)
+        engine, reference = open_to_work(settings, name)
         suites = open_suites(settings, suite) if suite else []
         with progress_bar() as bar:
             task = bar.add_task("checking", total=100)
@@ -124,8 +120,7 @@ def edit(
     """Drop and relabel samples: a new version; the old one stays."""
     with complaints():
         settings = Settings.from_environment()
-        reference = open_for_checks(settings, name)
-        engine = engine_on(settings, reference)
+        engine, reference = open_to_work(settings, name)
         dropped = list(drop or [])
         if drop_duplicates:
             bench = Bench(engine, reference, ReferenceIndex(reference), engine.default_retrieval)
@@ -165,8 +160,7 @@ def condense(
     """Find a small set that keeps most of the gain: size against accuracy."""
     with complaints():
         settings = Settings.from_environment()
-        reference = open_for_checks(settings, name)
-        engine = engine_on(settings, reference)
+        engine, reference = open_to_work(settings, name)
         prepared = _prepared(engine, settings, suite, limit)
         retrieval = engine.default_retrieval
         bench = Bench(engine, reference, ReferenceIndex(reference), retrieval)
@@ -222,8 +216,7 @@ def refresh(
     with complaints():
         settings = Settings.from_environment()
         library = library_of(settings)
-        reference = open_for_checks(settings, name)
-        engine = engine_on(settings, reference)
+        engine, reference = open_to_work(settings, name)
         shared = set(holdout or []) & set(retire or [])
         if shared:
             raise typer.BadParameter(f"{sorted(shared)[0]} cannot be both hold-out and judge")
@@ -231,7 +224,7 @@ def refresh(
             engine,
             library,
             name,
-            open_for_checks(settings, candidates) if candidates else None,
+            _candidates(engine, settings, candidates) if candidates else None,
             _prepared(engine, settings, holdout, limit),
             policy=policy,
             retire_on=_prepared(engine, settings, retire, limit) if retire else (),
@@ -283,6 +276,13 @@ def _split(text: str) -> tuple[str, str]:
     if not equals:
         raise typer.BadParameter(f"{text!r} is not of the form NAME=VALUE")
     return name.strip(), value.strip()
+
+
+def _candidates(engine: Engine, settings: Settings, name: str) -> ReferenceSet:
+    """Open a set of candidates; it must belong to the model."""
+    reference = ReferenceSet.load(library_of(settings).find(name))
+    check_belongs(reference.manifest, engine.model, engine.embedder)
+    return reference
 
 
 def _prepared(

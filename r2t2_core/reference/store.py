@@ -151,7 +151,7 @@ class ReferenceSet:
             ) from error
         if routing_spec is not None:
             check_topology(manifest, routing_spec)
-        _check_origin(manifest, model_fingerprint, embedder_hash)
+        check_origin(manifest, model_fingerprint, embedder_hash)
         names = [*manifest.files("samples"), *manifest.files("expert_outputs")]
         names += manifest.files("images") if verify else ()
         damaged = [name for name in names if hash_of(root, name) != manifest.file_hashes.get(name)]
@@ -345,9 +345,16 @@ def _in_words(gates: list[tuple[str, ...]]) -> str:
     return " + ".join(f"({', '.join(experts)})" for experts in gates)
 
 
-def _check_origin(
+def check_origin(
     manifest: Manifest, model_fingerprint: str | None, embedder_hash: str | None
 ) -> None:
+    """Refuse a set that was made with another model or embedder.
+
+    Raises
+    ------
+    ReferenceSetError
+        It names the command that builds the set again.
+    """
     if model_fingerprint is not None and manifest.model_fingerprint != model_fingerprint:
         raise ReferenceSetError(
             N_("The reference set {name} was made with another model ({model}, other weights)."),
