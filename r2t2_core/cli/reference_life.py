@@ -216,7 +216,7 @@ def refresh(
     with complaints():
         settings = Settings.from_environment()
         library = library_of(settings)
-        engine, reference = open_to_work(settings, name)
+        engine, _reference = open_to_work(settings, name)
         shared = set(holdout or []) & set(retire or [])
         if shared:
             raise typer.BadParameter(f"{sorted(shared)[0]} cannot be both hold-out and judge")

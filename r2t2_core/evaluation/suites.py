@@ -188,7 +188,7 @@ def suite_of(name: str, samples: Sequence[SuiteSample]) -> Suite:
         if not found
     )
     kept = tuple(sample for sample, found in zip(samples, there, strict=True) if found)
-    return Suite(name, name, kept, bad, _content_hash(kept))
+    return Suite(name, name, kept, bad, content_hash(kept))
 
 
 def shipped_suites(folder: Path) -> dict[str, Path]:
