@@ -154,8 +154,7 @@ def _known(
     _others, alike = near_duplicates(
         index, candidates.embeddings[rows], candidates.image_features[rows], threshold
     )
-    known: np.ndarray = alike.any(1)
-    return known
+    return np.asarray(alike.any(1))
 
 
 def compare_on(

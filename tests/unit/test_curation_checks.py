@@ -31,7 +31,7 @@ from r2t2_core.evaluation.prepared import PreparedSuite
 from r2t2_core.evaluation.suites import load_suite
 from r2t2_core.figures.reference_checks import checks_page, condense_curve, figures_of
 from r2t2_core.i18n import set_language
-from r2t2_core.reference.edit import subset
+from r2t2_core.reference.edit import floats, subset
 from r2t2_core.reference.index import ReferenceIndex
 from r2t2_core.reference.library import Library
 from r2t2_core.reference.store import ReferenceSet
@@ -278,39 +278,45 @@ def test_questions_of_another_world_are_out_of_reach(engine, reference, tmp_path
     suite = load_suite(write_folder(tmp_path / "far", rows))
     found = check_reference(engine, reference, [suite], limit=100).finding("coverage")
     assert found.verdict == "unusable"
-    assert found.numbers["suites"]["far"]["holes"] == {"purple": 1.0}
+    assert found.numbers["suites"]["far"]["holes"]["purple"] > 0.5
     orders = {entry["order"] for entry in found.numbers["label_next"]}
     assert orders == {"farthest_first", "expected_repair"}
 
 
+def with_wrong_routings(reference: ReferenceSet) -> tuple[ReferenceSet, np.ndarray]:
+    """Return the set with the routings of a third of its samples turned to other experts."""
+    routing = np.array(reference.routing_for("refined"))
+    bad = np.random.default_rng(0).choice(SIZE, SIZE // 3, replace=False)
+    routing[bad] = routing[bad][:, [1, 2, 3, 0]]
+    columns = {"refined_routing": floats(routing)}
+    return reference.variant(np.arange(SIZE), about="turned", columns=columns), bad
+
+
 def test_influence_agrees_with_leaving_out(engine, reference, prepared):
-    """Against the plain way: the set without the sample, everything anew."""
-    model, spoilt = engine.model, labels_flipped(0.3)(reference, engine.model, 1).reference
+    """Against the plain way, one question and one neighbour at a time."""
+    spoilt, _bad = with_wrong_routings(reference)
     bench = bench_of(engine, spoilt)
     found = measure_influence(bench, [prepared])
-    assert found.breaks.sum() + found.repairs.sum() > 0
-    row = int(found.served.argmax())
-    bandwidth_free = engine.default_retrieval.model_copy(update={"kernel": "linear"})
-    assert bandwidth_free  # the kernel's bandwidth would follow the left-out neighbour
-    repairs = breaks = 0
+    assert found.breaks.sum() > 0 < found.repairs.sum()
+    repairs, breaks = np.zeros(SIZE, int), np.zeros(SIZE, int)
     features = prepared.prepared.image_features.numpy()
     near = bench.index.retrieve(prepared.embeddings, features, bench.retrieval).neighbours
     for place in range(len(prepared)):
-        own = near.index[place].numpy() == row
-        if not own.any():
-            continue
-        weight = near.weight[place].numpy()
-        routing = near.routing[place].numpy()
-        rest = weight[~own] / weight[~own].sum()
+        weight, routing = near.weight[place].numpy(), near.routing[place].numpy()
         one = prepared.rows(slice(place, place + 1))
-        answers = [
-            int(model.answer(one, torch.tensor(mix[None], dtype=torch.float32)).argmax())
-            for mix in (weight @ routing, rest @ routing[~own])
-        ]
-        right = [answer == int(prepared.labels[place]) for answer in answers]
-        repairs += right[0] and not right[1]
-        breaks += right[1] and not right[0]
-    assert (found.repairs[row], found.breaks[row]) == (repairs, breaks)
+
+        def is_right(mix: np.ndarray, one=one, place=place) -> bool:
+            said = engine.model.answer(one, torch.tensor(mix[None], dtype=torch.float32))
+            return int(said.argmax()) == int(prepared.labels[place])
+
+        right = is_right(weight @ routing)
+        for number, row in enumerate(near.index[place].tolist()):
+            rest = np.delete(weight, number)
+            without = is_right(rest / rest.sum() @ np.delete(routing, number, 0))
+            repairs[row] += right and not without
+            breaks[row] += without and not right
+    assert np.array_equal(found.repairs, repairs)
+    assert np.array_equal(found.breaks, breaks)
 
 
 # --- small sets, other labels, refreshes ------------------------------------------------------
@@ -422,16 +428,10 @@ def _labels_of(reference: ReferenceSet):
 
 
 def test_what_harms_is_retired(engine, reference, tmp_path, suite):
-    """A set with shuffled routings in one part: that part goes, on other questions than judge."""
-    rng = np.random.default_rng(0)
-    routing = np.array(reference.routing_for("refined"))
-    bad = rng.choice(SIZE, SIZE // 3, replace=False)
-    routing[bad] = routing[bad][:, [1, 2, 3, 0]]
-    from r2t2_core.reference.edit import floats
-
+    """The part with wrong routings goes, as other questions than the judge's confirm."""
+    spoilt, bad = with_wrong_routings(reference)
     library = Library(tmp_path / "reference", reference.root)
-    subset(reference, np.arange(SIZE), tmp_path / "bad", {"name": "mine"},
-           {"refined_routing": floats(routing)})  # fmt: skip
+    subset(spoilt, np.arange(SIZE), tmp_path / "bad", {"name": "mine"})
     library.add(tmp_path / "bad", "mine", "build")
     judge = prepare_suite(
         engine, load_suite(write_folder(tmp_path / "judge", rows_of(150, 31))), None, 0
