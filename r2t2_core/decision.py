@@ -136,7 +136,9 @@ class NeighbourRecord(Record):
     router_routing: tuple[float, ...]
     """What the router itself chose for the reference sample (dense)."""
     image: str
-    """Path of its picture below the reference set's folder."""
+    """Path of its picture below its reference set's folder; empty where it may not be told."""
+    layer: str = Field(default="", exclude_if=lambda name: not name)
+    """Which set of a stack it comes from; empty (and left out) where there is one set alone."""
 
 
 class AnswerRecord(Record):

@@ -37,6 +37,8 @@ from r2t2_core.recording import (
     record_trajectory,
 )
 from r2t2_core.reference.index import ReferenceIndex, RetrievalParams
+from r2t2_core.reference.layers import open_reference
+from r2t2_core.reference.library import Library
 from r2t2_core.reference.store import ReferenceSet
 from r2t2_core.registry import get_strategy, parse_params, strategies
 from r2t2_core.routing import check_routing
@@ -57,6 +59,20 @@ PATIENCE = 0.05
 Progress = Callable[[str, float], None]
 
 
+def load_frozen(settings: Settings) -> tuple[SceneMoeAdapter, TaskEmbedder]:
+    """Load the shipped model and embedder, without a reference set: what builds one needs.
+
+    Raises
+    ------
+    ModelError
+        Something is missing or damaged.
+    """
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    model = SceneMoeAdapter.load(settings.model_dir, settings.resolve_device())
+    return model, MultilingualEmbedder(settings.readout_path)
+
+
 class Engine:
     """A frozen model, an embedder and a reference set that work together.
 
@@ -69,6 +85,8 @@ class Engine:
         What validation chose.
     preprocessing : str
         Version of the model's processor, for the record.
+    disclose_local : bool
+        The record may hold the samples of local layers of the reference set.
     """
 
     def __init__(
@@ -78,6 +96,7 @@ class Engine:
         reference: ReferenceSet,
         defaults: Defaults,
         preprocessing: str,
+        disclose_local: bool = False,
     ) -> None:
         self.model = model
         self.embedder = embedder
@@ -85,29 +104,36 @@ class Engine:
         self.index = ReferenceIndex(reference)
         self.defaults = defaults
         self.preprocessing = preprocessing
+        self.disclose_local = disclose_local
         self.model_fingerprint = model.fingerprint()
         self._lock = Lock()
 
     @classmethod
     def load(cls, settings: Settings) -> Engine:
-        """Load the shipped model, embedder, reference set and defaults.
+        """Load the shipped model, embedder and defaults, and the reference set of the settings.
 
         Raises
         ------
         ModelError, ReferenceSetError
             Something is missing or damaged, or does not belong together.
         """
-        if settings.threads:
-            torch.set_num_threads(settings.threads)
-        model = SceneMoeAdapter.load(settings.model_dir, settings.resolve_device())
-        embedder = MultilingualEmbedder(settings.readout_path)
-        reference = ReferenceSet.load(
-            settings.reference_dir,
+        model, embedder = load_frozen(settings)
+        reference = open_reference(
+            Library(settings.library_dir, settings.reference_dir),
+            settings.reference,
             model_fingerprint=model.fingerprint(),
             embedder_hash=embedder.fingerprint(),
+            routing_spec=model.routing_spec,
         )
         defaults = Defaults.load(settings.defaults_path)
-        return cls(model, embedder, reference, defaults, model.preprocessing_version)
+        return cls(
+            model,
+            embedder,
+            reference,
+            defaults,
+            model.preprocessing_version,
+            settings.disclose_local,
+        )
 
     @property
     def default_strategy(self) -> str:
@@ -278,7 +304,7 @@ class Engine:
             ),
             system=record_system(self.model, self.model_fingerprint, after, retrieval.seed),
             reference=record_reference(self.reference, self.embedder, retrieval, found),
-            neighbours=record_neighbours(self.reference, found),
+            neighbours=record_neighbours(self.reference, found, self.disclose_local),
             base=base,
             trajectories=tuple(records),
             strategy=strategy,

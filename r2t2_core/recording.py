@@ -31,6 +31,7 @@ from r2t2_core.intake.question import IntakeQuestion
 from r2t2_core.models.base import ModelAdapter, Prepared
 from r2t2_core.problem import answers_along
 from r2t2_core.reference.index import RetrievalParams, Retrieved
+from r2t2_core.reference.layers import redacted
 from r2t2_core.reference.store import ReferenceSet
 from r2t2_core.routing import check_routing, distance, entropy_bits, project_top_k
 from r2t2_core.strategies.base import Params
@@ -110,14 +111,19 @@ def record_reference(
     )
 
 
-def record_neighbours(reference: ReferenceSet, found: Retrieved) -> tuple[NeighbourRecord, ...]:
-    """Record the neighbours of the first query, nearest first."""
+def record_neighbours(
+    reference: ReferenceSet, found: Retrieved, disclose_local: bool = False
+) -> tuple[NeighbourRecord, ...]:
+    """Record the neighbours of the first query, nearest first; of local layers, hashes alone."""
     own = reference.router_routing
+    stacked = len(reference.layers) > 1
     records = []
     for place, row in enumerate(found.neighbours.index[0].tolist()):
         if row < 0:
             continue
-        sample = reference.sample(row)
+        layer = reference.layers[int(reference.layer_of[row])]
+        hidden = layer.local and not disclose_local
+        sample = redacted(reference, row) if hidden else reference.sample(row)
         similarity = float(found.neighbours.similarity[0, place])
         records.append(
             NeighbourRecord(
@@ -134,6 +140,7 @@ def record_neighbours(reference: ReferenceSet, found: Retrieved) -> tuple[Neighb
                 routing=_floats(found.neighbours.routing[0, place]),
                 router_routing=_floats(torch.tensor(own[row])),
                 image=sample.image,
+                layer=layer.name if stacked else "",
             )
         )
     return tuple(records)

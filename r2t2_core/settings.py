@@ -32,6 +32,11 @@ class Settings(BaseModel):
         `auto`, `cpu`, `cuda` or `mps` (`R2T2_DEVICE`).
     threads : int
         Threads of torch; 0 leaves torch's own choice (`R2T2_THREADS`).
+    reference : str
+        Reference set, or stack of sets, by name; what `r2t2 reference use` chose, or the shipped
+        one, where it is empty (`R2T2_REFERENCE`).
+    disclose_local : bool
+        Decisions and exports may hold the samples of local layers (`R2T2_DISCLOSE_LOCAL`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +45,8 @@ class Settings(BaseModel):
     sample_data: Path = SAMPLE_DATA
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: int = Field(default=0, ge=0, le=256)
+    reference: str = ""
+    disclose_local: bool = False
 
     @classmethod
     def from_environment(cls) -> Settings:
@@ -76,6 +83,11 @@ class Settings(BaseModel):
         return self.sample_data / "reference"
 
     @property
+    def library_dir(self) -> Path:
+        """Folder of this machine's own reference sets."""
+        return self.data_dir / "reference"
+
+    @property
     def gallery_dir(self) -> Path:
         """Folder of the gallery."""
         return self.sample_data / "gallery"
@@ -84,6 +96,10 @@ class Settings(BaseModel):
     def defaults_path(self) -> Path:
         """What validation chose."""
         return self.sample_data / "defaults.json"
+
+    def using(self, reference: str | None) -> Settings:
+        """Return the same settings with another reference set; these where none is named."""
+        return self.model_copy(update={"reference": reference}) if reference else self
 
     def resolve_device(self) -> str:
         """Return the device in words of torch; `auto` takes the best there is.

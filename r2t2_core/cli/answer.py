@@ -38,12 +38,16 @@ def answer(
         list[str] | None,
         typer.Option(help="Parameter of the retrieval: NAME=VALUE; may be repeated."),
     ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(help="Reference set by name, or a stack: NAME[:WEIGHT]+NAME[:WEIGHT]."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the decision as JSON alone.")] = False,
 ) -> None:
     """Answer a question about a picture, before and after re-routing."""
     with complaints():
         data = read_image_file(image)
-        engine = Engine.load(Settings.from_environment())
+        engine = Engine.load(Settings.from_environment().using(reference))
         decision = engine.answer(
             data,
             question,

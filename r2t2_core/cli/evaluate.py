@@ -72,6 +72,10 @@ def evaluate(
     seed: Annotated[
         int, typer.Option(min=0, help="Of what a limit draws, and of the control.")
     ] = 0,
+    reference: Annotated[
+        str | None,
+        typer.Option(help="Reference set by name, or a stack: NAME[:WEIGHT]+NAME[:WEIGHT]."),
+    ] = None,
     json: Annotated[
         Path | None, typer.Option(help="Write one object for each suite and strategy here.")
     ] = None,
@@ -83,10 +87,10 @@ def evaluate(
     with complaints():
         settings = Settings.from_environment()
         suites = open_suites(settings, suite or [])
-        engine = Engine.load(settings)
+        engine = Engine.load(settings.using(reference))
         methods = parse_methods(strategies.split(","), engine.defaults, seed)
         stop = Event()
-        with _stopped_by_interrupt(stop), _bar() as bar:
+        with stopped_by_interrupt(stop), progress_bar() as bar:
             task = bar.add_task("evaluating", total=None)
             run = run_evaluation(
                 engine,
@@ -194,7 +198,7 @@ def open_suites(settings: Settings, named: Sequence[str]) -> list[Suite]:
 
 
 @contextmanager
-def _stopped_by_interrupt(stop: Event) -> Iterator[None]:
+def stopped_by_interrupt(stop: Event) -> Iterator[None]:
     """Let Ctrl-C end the run after the present batch, which is kept."""
     before = signal.signal(signal.SIGINT, lambda *_: stop.set())
     try:
@@ -203,7 +207,8 @@ def _stopped_by_interrupt(stop: Event) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _bar() -> Progress:
+def progress_bar() -> Progress:
+    """Return a bar with counts, time spent and time left, on the error stream."""
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,9 @@ TABLES = ("samples.parquet", "samples.csv", "samples.jsonl")
 REQUIRED = ("image", "question", "answer")
 
 OPTIONAL = ("id", "family", "style", "language")
+
+PROVENANCE = ("source", "licence", "split", "tags")
+"""Further columns that are read where they are there; reference sets keep them."""
 
 LAYOUT = N_(
     "A suite is a folder or zip with samples.csv, samples.jsonl or samples.parquet (columns image, "
@@ -75,7 +78,7 @@ class SuiteSample:
         Unique within its suite.
     image : Path
     question, answer : str
-    family, style, language : str
+    family, style, language, source, licence, split, tags : str
         Empty where they are not known.
     """
 
@@ -86,6 +89,10 @@ class SuiteSample:
     family: str = ""
     style: str = ""
     language: str = ""
+    source: str = ""
+    licence: str = ""
+    split: str = ""
+    tags: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,7 +126,9 @@ class Suite:
         return len(self.samples)
 
 
-def load_suite(path: Path, unpack_to: Path | None = None) -> Suite:
+def load_suite(
+    path: Path, unpack_to: Path | None = None, columns: Mapping[str, str] | None = None
+) -> Suite:
     """Open a suite.
 
     Parameters
@@ -128,6 +137,8 @@ def load_suite(path: Path, unpack_to: Path | None = None) -> Suite:
         A folder, a zip, or the table itself.
     unpack_to : Path, optional
         Where a zip is unpacked; required for zips.
+    columns : mapping, optional
+        Our name of a column → the table's own, where they differ.
 
     Raises
     ------
@@ -138,7 +149,7 @@ def load_suite(path: Path, unpack_to: Path | None = None) -> Suite:
         path = _unpack(path, unpack_to)
     root, table = _find_table(path)
     manifest = _read_manifest(root)
-    frame = _read_table(table)
+    frame = _renamed(_read_table(table), columns or {}, table.name)
     missing = [name for name in REQUIRED if name not in frame.columns]
     if missing:
         raise SuiteError(
@@ -158,6 +169,26 @@ def load_suite(path: Path, unpack_to: Path | None = None) -> Suite:
         )
     name = manifest.name if manifest else root.name
     return Suite(name, manifest.title if manifest else name, samples, bad, content)
+
+
+def suite_of(name: str, samples: Sequence[SuiteSample]) -> Suite:
+    """Make a suite of samples whose pictures lie anywhere; a row without one is a bad row."""
+    there = [sample.image.is_file() for sample in samples]
+    bad = tuple(
+        BadRow(
+            line,
+            SuiteError(
+                N_("Row {line}: there is no picture {image}."),
+                LAYOUT,
+                line=line,
+                image=str(sample.image),
+            ),
+        )
+        for line, (sample, found) in enumerate(zip(samples, there, strict=True), start=1)
+        if not found
+    )
+    kept = tuple(sample for sample, found in zip(samples, there, strict=True) if found)
+    return Suite(name, name, kept, bad, content_hash(kept))
 
 
 def shipped_suites(folder: Path) -> dict[str, Path]:
@@ -216,6 +247,16 @@ def _unpack(path: Path, folder: Path | None) -> Path:
     return tables[0].parent
 
 
+def _renamed(frame: pd.DataFrame, columns: Mapping[str, str], file: str) -> pd.DataFrame:
+    """Give the table's columns our names."""
+    for own in columns.values():
+        if own not in frame.columns:
+            raise SuiteError(N_("{file} has no column {missing}."), LAYOUT, file=file, missing=own)
+    taken = frame.drop(columns=[ours for ours in columns if ours in frame.columns
+                                and ours not in columns.values()])  # fmt: skip
+    return taken.rename(columns={own: ours for ours, own in columns.items()})
+
+
 def _find_table(path: Path) -> tuple[Path, Path]:
     if path.is_file():
         return path.parent, path
@@ -268,7 +309,7 @@ def _read_rows(
             bad.append(BadRow(number, error))
             continue
         seen.add(identifier)
-        optional = {name: row.get(name, "") for name in OPTIONAL[1:]}
+        optional = {name: row.get(name, "") for name in (*OPTIONAL[1:], *PROVENANCE)}
         samples.append(SuiteSample(identifier, image, row["question"], row["answer"], **optional))
     return tuple(samples), tuple(bad)
 

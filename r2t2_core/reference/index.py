@@ -1,4 +1,4 @@
-"""Retrieval: neighbours in the space of the task embedding (FAISS, exact inner product)."""
+"""Retrieval: neighbours in the space of the task embedding, by inner product."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-import faiss
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,6 +16,7 @@ from r2t2_core.errors import NeighbourhoodError
 from r2t2_core.i18n import N_
 from r2t2_core.kernels import kernel_weights
 from r2t2_core.parameters import parse
+from r2t2_core.reference.search import TextSearch, open_search
 from r2t2_core.reference.store import ReferenceSet
 from r2t2_core.types import Neighbours
 
@@ -115,7 +115,7 @@ class Retrieved:
 
 
 class ReferenceIndex:
-    """Finds neighbours in one reference set; FAISS indices are built when first used.
+    """Finds neighbours in one reference set; search indices are built when first used.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ class ReferenceIndex:
 
     def __init__(self, reference: ReferenceSet) -> None:
         self.reference = reference
-        self._text: dict[str, tuple[faiss.IndexFlatIP, np.ndarray]] = {}
+        self._text: dict[str, tuple[TextSearch, np.ndarray]] = {}
 
     def admitted_routing(self, policy: str) -> torch.Tensor:
         """Return the routings (n, E) that a policy offers, of the samples that it admits."""
@@ -140,6 +140,15 @@ class ReferenceIndex:
         squares = np.einsum("bf,fg,bg->b", centred, self._precision, centred)
         distances: np.ndarray = np.sqrt(np.maximum(squares, 0) / features.shape[1])
         return distances
+
+    def image_similarity(self, image_features: np.ndarray, found: np.ndarray) -> np.ndarray:
+        """Return the cosine (B, L) of pictures (B, F) with those of rows (B, L), standardised."""
+        if image_features.shape[1] == 0:
+            return np.zeros(found.shape, dtype=np.float32)
+        query = _unit(self._standardise(image_features))
+        other = _unit(self._standardise(self.reference.image_features[found.reshape(-1)]))
+        similarity: np.ndarray = np.einsum("bf,bkf->bk", query, other.reshape(*found.shape, -1))
+        return similarity
 
     def retrieve(
         self,
@@ -174,7 +183,7 @@ class ReferenceIndex:
                 N_("Check the embedder and the model: their weights may be damaged."),
             )
         index, rows = self._text_index(params.policy)
-        if index.ntotal == 0:
+        if index.size == 0:
             raise NeighbourhoodError(
                 N_("The reference set holds no sample under this policy."),
                 N_("Choose another reference policy."),
@@ -209,13 +218,15 @@ class ReferenceIndex:
             np.where(near.duplicate, -1, near.similarity).max(1).astype(np.float32),
         )
 
-    def _text_index(self, policy: str) -> tuple[faiss.IndexFlatIP, np.ndarray]:
-        """Return the index of the admitted samples' embeddings, and their rows (n,)."""
+    def search_of(self, policy: str) -> TextSearch:
+        """Return how the samples that a policy admits are searched."""
+        return self._text_index(policy)[0]
+
+    def _text_index(self, policy: str) -> tuple[TextSearch, np.ndarray]:
+        """Return the search over the admitted samples' embeddings, and their rows (n,)."""
         if policy not in self._text:
             rows = np.flatnonzero(self.reference.eligible(policy))
-            index = faiss.IndexFlatIP(self.reference.embeddings.shape[1])
-            index.add(np.ascontiguousarray(self.reference.embeddings[rows]))
-            self._text[policy] = (index, rows)
+            self._text[policy] = (open_search(self.reference, policy, rows), rows)
         return self._text[policy]
 
     @cached_property
@@ -235,7 +246,7 @@ class ReferenceIndex:
 
     def _look(
         self,
-        index: faiss.IndexFlatIP,
+        index: TextSearch,
         rows: np.ndarray,
         embeddings: np.ndarray,
         image_features: np.ndarray,
@@ -243,27 +254,21 @@ class ReferenceIndex:
         wanted: int,
     ) -> _Near:
         """Look at the nearest samples, and at more where near-duplicates leave too few."""
-        looked = min(index.ntotal, wanted + MARGIN)
+        looked = min(index.size, wanted + MARGIN)
         queries = np.ascontiguousarray(embeddings, dtype=np.float32)
         while True:
             similarity, places = index.search(queries, looked)
-            image_similarity = self._image_similarity(image_features, rows[places])
+            image_similarity = self.image_similarity(image_features, rows[places])
             duplicate = (similarity > params.duplicate_threshold) & (
                 image_similarity > params.duplicate_threshold
             )
             usable = ~duplicate
-            if looked == index.ntotal or (usable.sum(1) > wanted).all():
+            if looked == index.size or (usable.sum(1) > wanted).all():
                 break
-            looked = min(index.ntotal, 4 * looked)
+            looked = min(index.size, 4 * looked)
         if params.mode == "ball":
             usable &= similarity >= params.radius
         return _Near(places, similarity, image_similarity, duplicate, usable)
-
-    def _image_similarity(self, image_features: np.ndarray, found: np.ndarray) -> np.ndarray:
-        query = _unit(self._standardise(image_features))
-        other = _unit(self._standardise(self.reference.image_features[found.reshape(-1)]))
-        similarity: np.ndarray = np.einsum("bf,bkf->bk", query, other.reshape(*found.shape, -1))
-        return similarity
 
     def _neighbours(
         self, rows: np.ndarray, similarity: np.ndarray, params: RetrievalParams
@@ -272,6 +277,11 @@ class ReferenceIndex:
         mask = torch.from_numpy(rows >= 0)
         distance = (1 - similar).masked_fill(~mask, 0)
         weight, bandwidth = kernel_weights(distance, mask, params.kernel, params.bandwidth_rule)
+        if len(self.reference.layers) > 1:
+            scale = np.array([layer.weight for layer in self.reference.layers], dtype=np.float32)
+            own = torch.from_numpy(scale[self.reference.layer_of[np.maximum(rows, 0)]])
+            weight = weight * own
+            weight = weight / weight.sum(1, keepdim=True)
         return self._gather(rows, similar, weight, params.policy), bandwidth
 
     def _gather(

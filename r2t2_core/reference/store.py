@@ -1,78 +1,57 @@
-"""A reference set on disk and in memory.
-
-A folder with
-
-    manifest.json        what it is, made with which model and embedder, and hashes
-    samples.parquet      questions, labels, the model's answers, embeddings, routings
-    expert_outputs.npy   (N, E, D) float32, memory-mapped: what does not depend on the routing
-    images/              pictures
-"""
+"""A reference set in memory, opened from the folder that `manifest` describes."""
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import rfc8785
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from r2t2_core.errors import ParameterError, ReferenceSetError
 from r2t2_core.i18n import N_
+from r2t2_core.reference.manifest import FILES, POLICIES, GateShape, Manifest, hash_of, sealed
+from r2t2_core.reference.outputs import RESTORE, StoredOutputs
+from r2t2_core.types import RoutingSpec
 
-POLICIES = ("correct_only", "all_labelled", "refined")
-"""`correct_only` is the paper's; `all_labelled` takes all samples with the router's own routing;
-`refined` takes samples that the refined routing answers correctly, with that routing."""
+__all__ = [
+    "FILES",
+    "POLICIES",
+    "GateShape",
+    "Manifest",
+    "ReferenceSample",
+    "ReferenceSet",
+    "write_reference_set",
+]
 
-FILES = ("samples.parquet", "expert_outputs.npy", "images")
-"""What a reference set consists of, beside its manifest."""
-
-RESTORE = N_("Restore the folder from the repository, or build the reference set again.")
-REBUILD = N_("Build the reference set again with this model and embedder.")
+REBUILD = N_(
+    "Build it again with this model and embedder: `r2t2 reference build --data {name} --name NEW`."
+)
 
 
-class Manifest(BaseModel):
-    """What a reference set is.
+@dataclass(frozen=True)
+class Layer:
+    """One set of a stack.
 
     Attributes
     ----------
-    file_hashes : dict
-        Name of a file → SHA-256; `images` stands for all pictures together.
-    content_hash : str
-        SHA-256 over the canonical JSON of everything else in this manifest but the time of making,
-        so that the same seeds give the same hash.
-    image_mean, image_scale : tuple of float
-        Mean and standard deviation of the pictures' features, for standardising.
+    name : str
+    weight : float
+        Its samples' kernel weights are multiplied by this before they are normalised.
+    local : bool
+        Its samples never leave this machine.
+    root : Path
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    schema_version: str = "1"
     name: str
-    size: int
-    created_at: str
-    licence: str
-    source: str
-    model: str
-    model_fingerprint: str
-    embedder: str
-    embedder_hash: str
-    experts: tuple[str, ...]
-    answers: tuple[str, ...]
-    image_mean: tuple[float, ...]
-    image_scale: tuple[float, ...]
-    file_hashes: dict[str, str]
-    content_hash: str = ""
-
-    def compute_hash(self) -> str:
-        """Return what `content_hash` should be."""
-        fields = self.model_dump(mode="json", exclude={"content_hash", "created_at"})
-        return hashlib.sha256(rfc8785.dumps(fields)).hexdigest()
+    weight: float
+    local: bool
+    root: Path
 
 
 @dataclass(frozen=True)
@@ -88,6 +67,9 @@ class ReferenceSample:
     family: str
     style: str
     image: str
+    source: str = ""
+    """Where it came from: a file and line, a run, another set."""
+    licence: str = ""
 
 
 class ReferenceSet:
@@ -103,6 +85,10 @@ class ReferenceSet:
         What the router itself chose.
     labels : ndarray (N,), int64
         Indices into `manifest.answers`.
+    layer_of : ndarray (N,), int64
+        Which of `layers` a sample belongs to.
+    layers : tuple of Layer
+        One, unless sets were stacked.
     """
 
     def __init__(self, root: Path, manifest: Manifest, table: pa.Table) -> None:
@@ -116,8 +102,15 @@ class ReferenceSet:
         self._is_correct = table["is_correct"].to_numpy()
         self._refined_correct = table["refined_correct"].to_numpy()
         places = {answer: number for number, answer in enumerate(manifest.answers)}
-        self.labels = np.array([places[label] for label in table["label"].to_pylist()])
+        encoded = table["label"].combine_chunks().dictionary_encode()
+        codes = np.array([places[label] for label in encoded.dictionary.to_pylist()], np.int64)
+        self.labels = codes[encoded.indices.to_numpy()]
         self._stored_rows: np.ndarray | None = None
+        self.stored_outputs = StoredOutputs(
+            [root / name for name in manifest.files("expert_outputs")]
+        )
+        self.layers: tuple[Layer, ...] = (Layer(manifest.name, 1.0, manifest.local, root),)
+        self.layer_of = np.zeros(table.num_rows, np.int64)
 
     @classmethod
     def load(
@@ -126,6 +119,7 @@ class ReferenceSet:
         *,
         model_fingerprint: str | None = None,
         embedder_hash: str | None = None,
+        routing_spec: RoutingSpec | None = None,
         verify: bool = False,
     ) -> ReferenceSet:
         """Open a reference set.
@@ -135,6 +129,8 @@ class ReferenceSet:
         root : Path
         model_fingerprint, embedder_hash : str, optional
             What it must have been made with.
+        routing_spec : RoutingSpec, optional
+            Topology of the model that it is to serve.
         verify : bool
             Hash the pictures too, which takes a while; all that is computed with is always checked.
 
@@ -145,7 +141,7 @@ class ReferenceSet:
         """
         try:
             manifest = Manifest.model_validate_json((root / "manifest.json").read_bytes())
-            table = pq.read_table(root / "samples.parquet")
+            table = _read_tables(root, manifest)
         except (OSError, ValidationError, pa.ArrowException) as error:
             raise ReferenceSetError(
                 N_("The reference set in {root} cannot be read: {reason}."),
@@ -153,9 +149,12 @@ class ReferenceSet:
                 root=str(root),
                 reason=str(error),
             ) from error
-        _check_origin(manifest, model_fingerprint, embedder_hash)
-        names = FILES if verify else ("samples.parquet", "expert_outputs.npy")
-        damaged = [name for name in names if _hash_of(root, name) != manifest.file_hashes.get(name)]
+        if routing_spec is not None:
+            check_topology(manifest, routing_spec)
+        check_origin(manifest, model_fingerprint, embedder_hash)
+        names = [*manifest.files("samples"), *manifest.files("expert_outputs")]
+        names += manifest.files("images") if verify else ()
+        damaged = [name for name in names if hash_of(root, name) != manifest.file_hashes.get(name)]
         if manifest.compute_hash() != manifest.content_hash:
             damaged.append("manifest.json")
         if damaged or table.num_rows != manifest.size:
@@ -186,19 +185,6 @@ class ReferenceSet:
         _check_policy(policy)
         return self._refined_routing if policy == "refined" else self.router_routing
 
-    @cached_property
-    def _expert_outputs(self) -> np.ndarray:
-        try:
-            outputs: np.ndarray = np.load(self.root / "expert_outputs.npy", mmap_mode="r")
-        except (OSError, ValueError, EOFError) as error:
-            raise ReferenceSetError(
-                N_("The reference set in {root} cannot be read: {reason}."),
-                RESTORE,
-                root=str(self.root),
-                reason=str(error),
-            ) from error
-        return outputs
-
     @property
     def families(self) -> np.ndarray:
         """Question families (N,), str."""
@@ -211,6 +197,7 @@ class ReferenceSet:
         refined: tuple[np.ndarray, np.ndarray] | None = None,
         *,
         about: str,
+        columns: Mapping[str, pa.Array] | None = None,
     ) -> ReferenceSet:
         """Return some samples, perhaps with other labels, as a set of its own: for ablations.
 
@@ -223,12 +210,19 @@ class ReferenceSet:
             Refined routing, and whether it answers the label, instead of theirs.
         about : str
             What was done; part of the new set's name and hash.
+        columns : mapping, optional
+            Columns (n) of the table that differ, in the new order.
         """
         name = f"{self.manifest.name}, {about}"
         manifest = self.manifest.model_copy(update={"name": name, "size": len(rows)})
         manifest = manifest.model_copy(update={"content_hash": manifest.compute_hash()})
-        made = ReferenceSet(self.root, manifest, self._table.take(pa.array(rows)))
+        table = self._table.take(pa.array(rows))
+        for column, values in (columns or {}).items():
+            table = table.set_column(table.column_names.index(column), column, values)
+        made = ReferenceSet(self.root, manifest, table)
         made._stored_rows = rows if self._stored_rows is None else self._stored_rows[rows]
+        made.stored_outputs = self.stored_outputs
+        made.layers, made.layer_of = self.layers, self.layer_of[rows]
         if labels is not None:
             made.labels = labels
         if refined is not None:
@@ -240,16 +234,30 @@ class ReferenceSet:
         chosen = rows.cpu().numpy()
         if self._stored_rows is not None:
             chosen = self._stored_rows[chosen]
-        return torch.from_numpy(np.array(self._expert_outputs[chosen]))
+        return torch.from_numpy(self.stored_outputs.rows(chosen))
 
     def sample(self, row: int) -> ReferenceSample:
         """Return one sample, for people."""
-        columns = ReferenceSample.__dataclass_fields__
+        there = set(self._table.column_names)
+        columns = [name for name in ReferenceSample.__dataclass_fields__ if name in there]
         return ReferenceSample(**{name: self._table[name][row].as_py() for name in columns})
 
     def image_path(self, row: int) -> Path:
         """Return the path of a sample's picture."""
-        return self.root / str(self._table["image"][row].as_py())
+        root = self.layers[int(self.layer_of[row])].root
+        return root / str(self._table["image"][row].as_py())
+
+    def column(self, name: str) -> list[Any]:
+        """Return a column of the table as plain values; empty strings where there is none."""
+        if name not in self._table.column_names:
+            return [""] * len(self)
+        values: list[Any] = self._table[name].to_pylist()
+        return values
+
+    @property
+    def table(self) -> pa.Table:
+        """The samples as they are stored."""
+        return self._table
 
 
 def write_reference_set(
@@ -274,34 +282,30 @@ def write_reference_set(
     """
     pq.write_table(table, root / "samples.parquet", compression="zstd")
     np.save(root / "expert_outputs.npy", expert_outputs.astype(np.float32))
-    hashed = manifest.model_copy(
-        update={"file_hashes": {name: _hash_of(root, name) for name in FILES}}
-    )
-    final = hashed.model_copy(update={"content_hash": hashed.compute_hash()})
-    (root / "manifest.json").write_text(final.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    return final
+    return sealed(root, manifest.model_copy(update={"file_hashes": dict.fromkeys(FILES, "")}))
+
+
+def _read_tables(root: Path, manifest: Manifest) -> pa.Table:
+    """Read all segments; Arrow files are memory-mapped, not copied."""
+    parts = []
+    for name in manifest.files("samples"):
+        if name.endswith(".arrow"):
+            # The map lives as long as the table that looks into it.
+            parts.append(pa.ipc.open_file(pa.memory_map(str(root / name))).read_all())
+        else:
+            parts.append(pq.read_table(root / name))
+    return parts[0] if len(parts) == 1 else pa.concat_tables(parts, promote_options="default")
 
 
 def _matrix(table: pa.Table, name: str) -> np.ndarray:
-    column = table[name].combine_chunks()
-    values = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32)
-    matrix: np.ndarray = values.reshape(table.num_rows, -1)
+    if name not in table.column_names:
+        return np.zeros((table.num_rows, 0), dtype=np.float32)
+    chunks = [chunk.flatten().to_numpy(zero_copy_only=False) for chunk in table[name].chunks]
+    values = chunks[0] if len(chunks) == 1 else np.concatenate([np.empty(0, np.float32), *chunks])
+    # A memory-mapped column of floats stays where it is.
+    matrix: np.ndarray = values.astype(np.float32, copy=False).reshape(table.num_rows, -1)
     matrix.setflags(write=False)
     return matrix
-
-
-def _hash_of(root: Path, name: str) -> str:
-    path = root / name
-    digest = hashlib.sha256()
-    files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    if not path.exists():
-        return "missing"
-    for file in files:
-        if path.is_dir():
-            digest.update(file.relative_to(path).as_posix().encode())
-        if file.is_file():
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
 
 
 def _check_policy(policy: str) -> None:
@@ -314,9 +318,43 @@ def _check_policy(policy: str) -> None:
         )
 
 
-def _check_origin(
+def check_topology(manifest: Manifest, spec: RoutingSpec) -> None:
+    """Refuse a set whose routings have other gates or experts than a model.
+
+    Raises
+    ------
+    ReferenceSetError
+        It says what the two topologies are.
+    """
+    own = [gate.experts for gate in manifest.routing_spec.gates]
+    wanted = [gate.experts for gate in spec.gates]
+    if own != wanted:
+        raise ReferenceSetError(
+            N_(
+                "The reference set {name} routes over {own}; the model routes over {wanted}. A "
+                "routing of the one means nothing to the other."
+            ),
+            N_("Use it with a model of that topology, or build a set with this model."),
+            name=manifest.name,
+            own=_in_words(own),
+            wanted=_in_words(wanted),
+        )
+
+
+def _in_words(gates: list[tuple[str, ...]]) -> str:
+    return " + ".join(f"({', '.join(experts)})" for experts in gates)
+
+
+def check_origin(
     manifest: Manifest, model_fingerprint: str | None, embedder_hash: str | None
 ) -> None:
+    """Refuse a set that was made with another model or embedder.
+
+    Raises
+    ------
+    ReferenceSetError
+        It names the command that builds the set again.
+    """
     if model_fingerprint is not None and manifest.model_fingerprint != model_fingerprint:
         raise ReferenceSetError(
             N_("The reference set {name} was made with another model ({model}, other weights)."),

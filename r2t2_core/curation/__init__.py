@@ -1,0 +1,1 @@
+"""The life of reference sets: built, imported, judged, refined, shrunk, refreshed."""
