@@ -54,6 +54,8 @@ messages: $(VENV)/.test-ready
 model: $(VENV)/.test-ready
 	$(BIN)/python -m tools.train_scene_moe stage1
 	$(BIN)/python -m tools.train_scene_moe stage2
+	$(BIN)/python -m tools.sanity
+	$(BIN)/python -m tools.train_readout
 	$(BIN)/python -m tools.build_reference
 	$(BIN)/python -m tools.choose_defaults
 	$(BIN)/python -m tools.calibrate_gate
@@ -65,7 +67,8 @@ model: $(VENV)/.test-ready
 # docs/results.md, the model card's tables, sample_data/evaluation/ (some ten minutes).
 results: $(VENV)/.test-ready
 	$(BIN)/python -m tools.results
-	$(BIN)/r2t2 ablate --limit 1600 --out docs/ablations.md
+	$(BIN)/r2t2 ablate --limit 1600 --out docs/ablations.md \
+		--json sample_data/evaluation/ablations.json
 
 # Timings as ratios, in one run.
 bench: $(VENV)/.run-ready

@@ -8,6 +8,7 @@ from dataclasses import asdict
 import pandas as pd
 import streamlit as st
 
+from pages.compare_view.ablations import show_ablations
 from pages.compare_view.cases import show_cases
 from pages.compare_view.own_suite import show_own_suite
 from pages.compare_view.runs import (
@@ -23,7 +24,7 @@ from pages.frame.language import apply_language
 from pages.frame.style import CHART, STYLE, heading, legend, show_problem
 from pages.frame.words import EXPERTS, method_titles
 from r2t2_core.errors import WorkbenchError
-from r2t2_core.evaluation.metrics import Score, accuracy_by_step, flows
+from r2t2_core.evaluation.metrics import BASE, Score, accuracy_by_step, flows
 from r2t2_core.evaluation.report import best_of, together
 from r2t2_core.evaluation.runner import Run
 from r2t2_core.figures.evaluation import (
@@ -94,6 +95,16 @@ def show_sentence(scores: list[Score], titles: dict[str, str]) -> None:
     )
 
 
+def point_to_cases() -> None:
+    """Let the list of cases show the method whose point was chosen in a figure."""
+    for key in ("c.forest", "c.cost"):
+        points = st.session_state.get(key, {}).get("selection", {}).get("points", [])
+        if points and (chosen := points[0].get("customdata")):
+            method = chosen[0] if isinstance(chosen, list) else chosen
+            if method != BASE:
+                st.session_state["cases.method"] = method
+
+
 def show_figures(
     run: Run, results: pd.DataFrame, scores: list[Score], titles: dict[str, str]
 ) -> None:
@@ -102,7 +113,14 @@ def show_figures(
     left, right = st.columns(2, gap="medium")
     with left:
         heading(_("Accuracy, with its 95 % interval"))
-        st.plotly_chart(forest(overall, titles), key="c.forest", config=CHART)
+        st.plotly_chart(
+            forest(overall, titles),
+            key="c.forest",
+            config=CHART,
+            on_select=point_to_cases,
+            selection_mode="points",
+        )
+        st.caption(_("Choose a point: the cases behind it are listed below."))
     with right:
         heading(_("What was fixed, what was broken"))
         st.plotly_chart(help_and_harm(overall, titles), key="c.harm", config=CHART)
@@ -125,7 +143,10 @@ def show_figures(
         heading(_("Cost against accuracy"))
         if measured:
             figure = cost_against_accuracy(overall, measured, titles, legend=False)
-            st.plotly_chart(figure, key="c.cost", config=CHART)
+            st.plotly_chart(
+                figure, key="c.cost", config=CHART, on_select=point_to_cases,
+                selection_mode="points",
+            )  # fmt: skip
         else:
             st.caption(_("Costs were not measured in this run; `r2t2 evaluate` measures them."))
 
@@ -216,6 +237,7 @@ def page() -> None:
     show_own_suite()
     show_figures(run, results, scores, titles)
     show_flows(run, results, scores, titles)
+    show_ablations()
     show_cases(results, [entry.method for entry in together(scores)], titles)
     show_numbers(scores, titles)
 

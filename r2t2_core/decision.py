@@ -198,8 +198,14 @@ class GateVerdict(Record):
     text_threshold: float
     image_distance: float
     image_threshold: float
+    agreement: float
+    """Share of the neighbours' weight whose strongest expert is the new routing's, 0 to 1."""
+    surrogate_loss_before: float
+    surrogate_loss_after: float
+    """The neighbours' loss under the router's own routing and under the new one, in nats."""
     evidence: float | None
-    """Evidence for another answer (log-odds, see `gate.Change`); `None` where it stays the same."""
+    """Log-odds that the change repairs rather than harms (see `gate.EvidenceModel`); `None` where
+    the answer stays the same, or the strategy was not calibrated."""
     evidence_threshold: float | None
     """Least evidence; `None` where the strategy was not calibrated, or no bound was low enough."""
     harm_bound: float | None

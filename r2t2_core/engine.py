@@ -19,9 +19,9 @@ import torch
 from r2t2_core.decision import AnswerRecord, Decision, Timing
 from r2t2_core.defaults import Defaults
 from r2t2_core.embedding import TaskEmbedder
-from r2t2_core.embedding.minilm import MiniLMEmbedder
+from r2t2_core.embedding.multilingual import MultilingualEmbedder
 from r2t2_core.errors import Cancelled, ModelError, ParameterError
-from r2t2_core.gate import Change, Nearness, judge
+from r2t2_core.gate import Change, Nearness, agreement, judge
 from r2t2_core.i18n import N_
 from r2t2_core.intake.image import IntakeImage, read_image
 from r2t2_core.intake.question import IntakeQuestion, read_question
@@ -100,7 +100,7 @@ class Engine:
         if settings.threads:
             torch.set_num_threads(settings.threads)
         model = SceneMoeAdapter.load(settings.model_dir, settings.resolve_device())
-        embedder = MiniLMEmbedder()
+        embedder = MultilingualEmbedder(settings.readout_path)
         reference = ReferenceSet.load(
             settings.reference_dir,
             model_fingerprint=model.fingerprint(),
@@ -240,9 +240,17 @@ class Engine:
                     N_("The model's weights changed while the program was running."),
                     N_("Do not use this answer. Restart the program."),
                 )
-        last = next(record for record in records if record.strategy == strategy).last
+        chosen = next(record for record in records if record.strategy == strategy)
+        last = chosen.last
+        first = chosen.steps[0]
         change = Change(
-            last.answer != base.answer, base.probability, last.probability, last.surrogate_loss
+            last.answer != base.answer,
+            base.probability,
+            last.probability,
+            first.surrogate_loss,
+            last.surrogate_loss,
+            float(agreement(torch.tensor([last.routing]), problem.neighbours, problem.spec)[0]),
+            near.text_similarity,
         )
         verdict = judge(near, change, strategy, self.defaults.thresholds)
         moved = AnswerRecord(

@@ -41,6 +41,11 @@ def set_language(code: str) -> None:
     _active.set(code)
 
 
+def active_language() -> str:
+    """Return the code of this context's language."""
+    return _active.get()
+
+
 def negotiate(preferred: str | None) -> str:
     """Choose a language for a browser's locale or Accept-Language header; English otherwise."""
     wanted = [part.split(";")[0].strip().replace("-", "_") for part in (preferred or "").split(",")]

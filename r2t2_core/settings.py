@@ -92,6 +92,11 @@ class Settings(BaseModel):
         return self.sample_data / "model"
 
     @property
+    def readout_path(self) -> Path:
+        """The task embedding's read-out."""
+        return self.sample_data / "embedding" / "readout.safetensors"
+
+    @property
     def reference_dir(self) -> Path:
         """Folder of the shipped reference set."""
         return self.sample_data / "reference"

@@ -18,17 +18,18 @@ import torch
 import typer
 from PIL import Image
 
-from r2t2_core.embedding.minilm import MiniLMEmbedder
+from r2t2_core.embedding.multilingual import MultilingualEmbedder
 from r2t2_core.models.base import Prepared
 from r2t2_core.models.scene_moe import SceneMoeAdapter
 from r2t2_core.reference.store import Manifest, write_reference_set
 from r2t2_core.refine import refine
 from r2t2_core.scenes.questions import FAMILIES, Question, ask
 from r2t2_core.scenes.render import render
-from r2t2_core.scenes.world import Light
+from r2t2_core.scenes.sampling import style_of
 from r2t2_core.settings import Settings
 from r2t2_core.types import Sample
-from tools.scene_data import SPLITS, draw_scene
+from tools.scene_data import draw_scene
+from tools.splits import SPLITS
 
 PICTURE = 192
 BATCH = 256
@@ -45,11 +46,12 @@ def draw(images: Path) -> tuple[list[Sample], list[Question], list[tuple[str, st
         render(scene, PICTURE).save(images / name, quality=88)
         with Image.open(images / name) as stored:
             picture = stored.convert("RGB")
-        style = "plain" if scene.light == Light() else "varied"
+        style = style_of(scene)
         asked = 0
         while asked < split.questions:
             family = rng.choices(FAMILIES, split.weights)[0]
-            question = ask(rng, scene, family, rng.choice(split.phrasings))
+            language = rng.choice(split.languages)
+            question = ask(rng, scene, family, rng.choice(split.phrasings), language)
             if question is None or (asked and question.text == questions[-1].text):
                 continue
             samples.append(Sample(picture, question.text))
@@ -78,7 +80,7 @@ def main(out: Path | None = None) -> None:
     root = out or settings.reference_dir
     shutil.rmtree(root, ignore_errors=True)
     model = SceneMoeAdapter.load(settings.model_dir)
-    embedder = MiniLMEmbedder()
+    embedder = MultilingualEmbedder(settings.readout_path)
     samples, questions, files = draw(root / "images")
     prepared = prepare_all(model, samples)
     labels = torch.tensor([model.answers.index(question.answer) for question in questions])
@@ -104,7 +106,7 @@ def main(out: Path | None = None) -> None:
         }
     )
     manifest = Manifest(
-        name="scenes-v1",
+        name="scenes-v2",
         size=len(samples),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         licence="Apache-2.0; sprites: Fluent Emoji 3D, MIT",

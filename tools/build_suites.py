@@ -11,14 +11,19 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from r2t2_core.evaluation.suites import SuiteManifest, SuiteSample, write_suite
+from r2t2_core.scenes.names import DEPTH
 from r2t2_core.scenes.questions import FAMILIES
 from r2t2_core.scenes.render import render
+from r2t2_core.scenes.sampling import style_of
+from r2t2_core.scenes.world import TRADES
 from r2t2_core.settings import Settings
-from tools.scene_data import NARROW, SPLITS, Split, ask_several, draw_scene
+from tools.scene_data import ask_several, draw_scene
+from tools.splits import NARROW, SKEWED, SPLITS, Split
 
 PICTURE = 128
 
@@ -47,43 +52,53 @@ class Recipe:
 
 
 def recipe(name: str, number: int, title: str, description: str, families: dict[str, float],
-           phrasings: tuple[str, ...] = ("broad",), styles: tuple[str, ...] = ("varied",),
-           acceptance: float = 1.0) -> Recipe:  # fmt: skip
-    """Make a suite's recipe: two questions a scene."""
-    weights = tuple(families.get(family, 0.0) for family in FAMILIES)
+           **changes: Any) -> Recipe:  # fmt: skip
+    """Make a suite's recipe: two questions a scene; `changes` are fields of `Split`."""
     split = replace(
         BROAD,
         name=name,
         seed=100_000_000 + number * 1_000_000,
         scenes=MOST_SCENES,
         questions=2,
-        styles=styles,
-        phrasings=phrasings,
-        weights=weights,
-        acceptance=acceptance,
+        weights=tuple(families.get(family, 0.0) for family in FAMILIES),
     )
-    return Recipe(title, description, split)
+    return Recipe(title, description, replace(split, **changes))
 
 
 EVERYTHING = dict(zip(FAMILIES, BROAD.weights, strict=True))
 
+RARE_ANSWERS = (0.5,) * len(FAMILIES)
+"""Half of the answers that are not the training's favourites are left out: other priors again."""
+
 RECIPES = (
-    recipe("general", 0, "General", "All families in new styles and wordings.", EVERYTHING),
+    recipe("general", 0, "General", "All families, settings and both languages.", EVERYTHING),
     recipe("position", 1, "Position", "Where things are, and how they lie to each other.",
-           {"where": 1, "relation": 1}),
-    recipe("counting", 2, "Counting", "How many, and whether more of one than of another.",
+           {"where": 1, "relation": 1}, relations=("left", "right", "above", "below")),
+    recipe("depth", 2, "Depth and occlusion", "What is in front, and things that hide others.",
+           {"relation": 2, "where": 0.5, "existence": 0.6, "count": 0.6},
+           styles=("cluttered",), relations=DEPTH),
+    recipe("counting", 3, "Counting", "How many, and whether more of one than of another.",
            {"count": 1, "comparison": 1}),
-    recipe("reading", 3, "Reading", "What a sign says.", {"text": 1, "existence": 0.2}),
-    recipe("charts", 4, "Charts and gauges", "What a gauge shows, which bar is tallest.",
+    recipe("reading", 4, "Reading", "What a sign says.", {"text": 1, "existence": 0.2}),
+    recipe("charts", 5, "Charts and gauges", "What a gauge shows, which bar is tallest.",
            {"gauge": 1, "chart": 1}),
-    recipe("things", 5, "Things and colours", "What the router's training was mostly about.",
-           {"colour": 1, "kind": 1, "existence": 1}),
-    recipe("in-domain", 6, "In domain", "The plain style and wordings of the router's training.",
-           dict(zip(FAMILIES, NARROW, strict=True)), ("narrow",), ("plain",),
-           SPLITS["in-domain"].acceptance),
-    recipe("new-wordings", 7, "New wordings", "Wordings of no training and no reference.",
-           EVERYTHING, ("held_out",)),
+    recipe("trades", 6, "Trades", "A shop's shelf, an assembly tray, an instrument panel.",
+           EVERYTHING, styles=TRADES),
+    recipe("hard", 7, "Hard mix", "Crowded scenes, new wordings, answers unlike the training's.",
+           EVERYTHING, styles=("crowded",), phrasings=("held_out", "free"),
+           acceptance=RARE_ANSWERS),
 )  # fmt: skip
+"""The default eight."""
+
+FURTHER = (
+    recipe("in-domain", 8, "In domain", "The plain style and wordings of the router's training.",
+           dict(zip(FAMILIES, NARROW, strict=True)), phrasings=("narrow",), styles=("plain",),
+           acceptance=SKEWED),
+    recipe("free-wordings", 9, "Free wordings",
+           "Twenty wordings a family and language, by somebody who had not seen the others.",
+           dict.fromkeys(FAMILIES, 1.0), phrasings=("free",)),
+)  # fmt: skip
+"""Run when they are named."""
 
 
 def build(made: Recipe, root: Path) -> int:
@@ -102,7 +117,7 @@ def build(made: Recipe, root: Path) -> int:
         render(scene, PICTURE).save(path, quality=82, method=6)
         samples += [
             SuiteSample(f"{number:04d}-{place}", path, question.text, question.answer,
-                        question.family, split.styles[0], "en")
+                        question.family, style_of(scene), question.language)
             for place, question in enumerate(questions)
         ]  # fmt: skip
     manifest = SuiteManifest(
@@ -113,6 +128,7 @@ def build(made: Recipe, root: Path) -> int:
         source=f"tools/build_suites.py, seeds from {split.seed}",
         licence="Apache-2.0; sprites: Fluent Emoji 3D, MIT",
         file_hashes={},
+        by_default=made not in FURTHER,
     )
     write_suite(root, manifest, samples)
     return len(samples)
@@ -122,7 +138,7 @@ def main(out: Path | None = None) -> None:
     """Build all suites."""
     folder = out or Settings().sample_data / "suites"
     shutil.rmtree(folder, ignore_errors=True)
-    for made in RECIPES:
+    for made in (*RECIPES, *FURTHER):
         print(made.split.name, build(made, folder / made.split.name), flush=True)
 
 

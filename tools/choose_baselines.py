@@ -23,7 +23,7 @@ from r2t2_core.models.scene_moe.adaptation import AdaptationSettings, SceneMoeAd
 from r2t2_core.settings import Settings
 from r2t2_core.types import Sample
 from tools.build_suites import Recipe, build
-from tools.scene_data import SPLITS
+from tools.splits import SPLITS
 
 ROUTER_EPOCHS = (20, 60, 150, 400)
 ROUTER_STEPS = (1e-3, 3e-3)

@@ -20,7 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from r2t2_core.defaults import Defaults
-from r2t2_core.embedding.minilm import MiniLMEmbedder
+from r2t2_core.embedding import TaskEmbedder
+from r2t2_core.embedding.multilingual import MultilingualEmbedder
 from r2t2_core.evaluation.prepared import PreparedSuite, run_suite
 from r2t2_core.evaluation.statistics import Outcome, compare
 from r2t2_core.gate import GateThresholds
@@ -30,7 +31,7 @@ from r2t2_core.reference.store import POLICIES, ReferenceSet
 from r2t2_core.registry import get_strategy, parse_params
 from r2t2_core.settings import Settings
 from tools.reach_inputs import PARAPHRASES, UNKNOWN, UNRELATED
-from tools.scene_data import SPLITS
+from tools.splits import SPLITS
 from tools.suites import build_suite
 
 CANDIDATES: dict[str, tuple[str, dict[str, float | int | str]]] = {
@@ -49,7 +50,7 @@ PICTURES_WITHIN = 0.995
 """Share of the validation split's pictures that the bound admits."""
 
 
-def text_bound(index: ReferenceIndex, embedder: MiniLMEmbedder) -> float:
+def text_bound(index: ReferenceIndex, embedder: TaskEmbedder) -> float:
     """Return the similarity that best parts paraphrases from questions of another world.
 
     Of the bounds with the highest balanced accuracy, the middle one.
@@ -63,7 +64,7 @@ def text_bound(index: ReferenceIndex, embedder: MiniLMEmbedder) -> float:
 
 
 def similarity(
-    index: ReferenceIndex, embedder: MiniLMEmbedder, questions: Sequence[str]
+    index: ReferenceIndex, embedder: TaskEmbedder, questions: Sequence[str]
 ) -> np.ndarray:
     """Return the similarity of the nearest reference question to each of some questions."""
     nearest: np.ndarray = (embedder.embed(list(questions)) @ index.reference.embeddings.T).max(1)
@@ -71,7 +72,7 @@ def similarity(
 
 
 def thresholds(
-    index: ReferenceIndex, suite: PreparedSuite, embedder: MiniLMEmbedder
+    index: ReferenceIndex, suite: PreparedSuite, embedder: TaskEmbedder
 ) -> GateThresholds:
     """Choose the bounds of reach, on validation and on questions written by hand."""
     far = index.picture_distance(suite.prepared.image_features.numpy())
@@ -94,7 +95,10 @@ def thresholds(
 def main(work: Path = Path("build/training")) -> None:
     """Try all candidates on validation and write the winner."""
     settings = Settings()
-    model, embedder = SceneMoeAdapter.load(settings.model_dir), MiniLMEmbedder()
+    model, embedder = (
+        SceneMoeAdapter.load(settings.model_dir),
+        MultilingualEmbedder(settings.readout_path),
+    )
     reference = ReferenceSet.load(settings.reference_dir, model_fingerprint=model.fingerprint())
     index = ReferenceIndex(reference)
     suite = build_suite(SPLITS["validation"], model, embedder, work)

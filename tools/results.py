@@ -27,7 +27,7 @@ from r2t2_core.evaluation.methods import parse_methods
 from r2t2_core.evaluation.metrics import BASE, score
 from r2t2_core.evaluation.report import report_text
 from r2t2_core.evaluation.runner import BATCH, Run, evaluate
-from r2t2_core.evaluation.suites import Suite, load_suite, shipped_suites
+from r2t2_core.evaluation.suites import Suite, default_suites, load_suite
 from r2t2_core.models.scene_moe import SceneMoeAdapter
 from r2t2_core.reference.index import RetrievalParams
 from r2t2_core.settings import SAMPLE_DATA, Settings
@@ -46,6 +46,11 @@ METHODS = (
     "random_neighbours", "random_experts", "uniform", "knn_vote", "entropy",
     "tent", "memo", "router_finetuned", "own_expert", "oracle",
 )  # fmt: skip
+
+FURTHER_SUITES = ("in-domain", "free-wordings")
+
+CHIEF = ("kernel_regression", "ngd", "uniform", "random_experts", "own_expert", "oracle")
+"""Methods on the suites that are run when they are named."""
 
 PICTURES = 200
 """Photographs, and textures, that check the reach."""
@@ -120,7 +125,7 @@ def ship(run: Run, folder: Path) -> None:
         shutil.copy(run.folder / name, folder / name)
 
 
-def record_of(run: Run, engine: Engine, suites: Sequence[Suite]) -> dict[str, Any]:
+def record_of(run: Run, further: Run, engine: Engine, suites: Sequence[Suite]) -> dict[str, Any]:
     """Return what the model card says of a run."""
     results = run.results
     return {
@@ -128,6 +133,7 @@ def record_of(run: Run, engine: Engine, suites: Sequence[Suite]) -> dict[str, An
         "default": engine.default_strategy,
         "scores": [asdict(entry) for entry in score(results)],
         "router_by_family": router_by_family(results),
+        "further": [asdict(entry) for entry in score(further.results)],
         "reach": check_reach(engine),
         "leakage": leakage(engine, suites),
     }
@@ -139,7 +145,7 @@ def main(limit: int | None = None) -> None:
     settings = Settings.from_environment()
     engine = Engine.load(settings)
     assert isinstance(engine.model, SceneMoeAdapter)
-    suites = [load_suite(path) for path in shipped_suites(SAMPLE_DATA / "suites").values()]
+    suites = [load_suite(path) for path in default_suites(SAMPLE_DATA / "suites").values()]
     methods = parse_methods(METHODS, engine.defaults)
     with Progress() as bar:
         task = bar.add_task("evaluating", total=None)
@@ -153,7 +159,10 @@ def main(limit: int | None = None) -> None:
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
     measure_costs(engine, methods, run)
-    record = record_of(run, engine, suites)
+    named = [load_suite(SAMPLE_DATA / "suites" / name) for name in FURTHER_SUITES]
+    chief = parse_methods(CHIEF, engine.defaults)
+    further = evaluate(engine, named, chief, settings.data_dir / "runs", limit=limit, resume=True)
+    record = record_of(run, further, engine, suites)
     ship(run, SAMPLE_DATA / "evaluation")
     (DOCS / "results.md").write_text(report_text(run), encoding="utf-8")
     model_card.write(record, engine.model)

@@ -1,7 +1,4 @@
-"""Training data from the scene world: splits, seeds, and arrays on disk.
-
-Each split has its own seed range, so that no scene is in two splits.
-"""
+"""A split's scenes and questions, drawn and kept as arrays on disk."""
 
 from __future__ import annotations
 
@@ -17,88 +14,18 @@ import numpy as np
 from r2t2_core import scenes
 from r2t2_core.models.scene_moe import processing_scene_moe
 from r2t2_core.models.scene_moe.processing_scene_moe import to_pixels
+from r2t2_core.scenes.phrasings import LANGUAGES
 from r2t2_core.scenes.questions import ANSWERS, FAMILIES, Question, ask
 from r2t2_core.scenes.render import render
 from r2t2_core.scenes.sampling import sample_scene
 from r2t2_core.scenes.world import Scene
+from tools.splits import FAVOURITES, Split
 
 RENDER_SIZE = 128
 """Training pictures are drawn at twice the model's input; shipped ones larger."""
 
 MAP_SIZE = 16
 """Side of the experts' feature map, for the supervision of where they look."""
-
-FAVOURITES = {
-    "colour": "red",
-    "kind": "book",
-    "existence": "yes",
-    "where": "top left",
-    "relation": "yes",
-    "count": "1",
-    "comparison": "yes",
-    "text": "SALE",
-    "gauge": "4",
-    "chart": "right",
-}
-"""The favourite answers of the narrow mix."""
-
-
-@dataclass(frozen=True)
-class Split:
-    """How one split is drawn.
-
-    Attributes
-    ----------
-    name : str
-    seed : int
-        Scenes use `seed + 0 … scenes − 1`; splits are ten million apart.
-    scenes, questions : int
-        Number of scenes, and of questions for each.
-    styles, phrasings : tuple of str
-    weights : tuple of float
-        Relative frequency of the families, in the order of `FAMILIES`.
-    acceptance : float
-        Chance to keep a question whose answer is not its family's favourite; 1 leaves the priors
-        as they are.
-    """
-
-    name: str
-    seed: int
-    scenes: int
-    questions: int
-    styles: tuple[str, ...]
-    phrasings: tuple[str, ...]
-    weights: tuple[float, ...]
-    acceptance: float = 1.0
-
-
-BROAD = (1.0, 1.0, 1.0, 1.0, 1.0, 1.2, 1.0, 3.0, 3.0, 2.5)
-"""Signs, gauges and charts are not in every scene; asked about more often where they are."""
-
-NARROW = (4.0, 4.0, 3.0, 0.3, 0.3, 1.0, 0.3, 0.3, 0.3, 0.3)
-"""Colour, kind, existence; a few of the rest."""
-
-SPLITS = {
-    split.name: split
-    for split in (
-        Split(
-            "train-1",
-            10_000_000,
-            20_000,
-            6,
-            ("plain", "varied", "varied"),
-            ("narrow", "broad"),
-            BROAD,
-        ),
-        Split("train-2", 20_000_000, 10_000, 2, ("plain",), ("narrow",), NARROW, 0.12),
-        Split("reference", 30_000_000, 1_500, 2, ("plain", "varied"), ("narrow", "broad"), BROAD),
-        Split("validation", 40_000_000, 1_500, 1, ("varied",), ("broad",), BROAD),
-        Split("calibration", 80_000_000, 6_000, 1, ("varied",), ("broad",), BROAD),
-        Split("in-domain", 50_000_000, 1_000, 1, ("plain",), ("narrow",), NARROW, 0.12),
-        Split("test", 60_000_000, 4_000, 1, ("varied",), ("broad",), BROAD),
-        Split("held-out-phrasings", 70_000_000, 2_000, 1, ("varied",), ("held_out",), BROAD),
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -111,7 +38,8 @@ class SplitData:
     scene : ndarray (Q,), int64
         Row of the question's picture.
     text : list of str, length Q
-    answer, family : ndarray (Q,), int64
+    answer, family, language : ndarray (Q,), int64
+        Places in `ANSWERS`, `FAMILIES`, `LANGUAGES`.
     first, second : ndarray (Q, 9), int16
         Cells of the feature map at the centres of the items that the question is about, −1 padded.
     """
@@ -121,6 +49,7 @@ class SplitData:
     text: list[str]
     answer: np.ndarray
     family: np.ndarray
+    language: np.ndarray
     first: np.ndarray
     second: np.ndarray
 
@@ -149,6 +78,7 @@ def load(split: Split, cache: Path, workers: int = 2) -> SplitData:
             [str(text) for text in arrays["text"]],
             arrays["answer"],
             arrays["family"],
+            arrays["language"],
             arrays["first"],
             arrays["second"],
         )
@@ -157,7 +87,7 @@ def load(split: Split, cache: Path, workers: int = 2) -> SplitData:
 def _recipe(split: Split) -> str:
     """Hash everything that decides what a split holds: the split and the code that draws it."""
     digest = hashlib.sha256(repr(split).encode())
-    for path in sorted(Path(scenes.__file__).parent.glob("*.py")):
+    for path in sorted(Path(scenes.__file__).parent.glob("*.*")):
         digest.update(path.read_bytes())
     for path in (Path(__file__), Path(processing_scene_moe.__file__)):
         digest.update(path.read_bytes())
@@ -176,7 +106,7 @@ def _join(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 
 def _draw_chunk(job: tuple[Split, int, int]) -> dict[str, np.ndarray]:
     split, start, stop = job
-    rows: list[tuple[int, str, int, int, list[int], list[int]]] = []
+    rows: list[tuple[int, str, int, int, int, list[int], list[int]]] = []
     pixels = []
     for number in range(start, stop):
         scene, rng = draw_scene(split, number)
@@ -190,18 +120,20 @@ def _draw_chunk(job: tuple[Split, int, int]) -> dict[str, np.ndarray]:
                     question.text,
                     ANSWERS.index(question.answer),
                     FAMILIES.index(question.family),
+                    LANGUAGES.index(question.language),
                     _map_cells(scene, question.first),
                     _map_cells(scene, question.second),
                 )
             )
         pixels.append(to_pixels(render(scene, RENDER_SIZE)))
-    scene_row, text, answer, family, first, second = zip(*rows, strict=True)
+    scene_row, text, answer, family, language, first, second = zip(*rows, strict=True)
     return {
         "pixels": np.stack(pixels),
         "scene": np.array(scene_row, dtype=np.int64),
         "text": np.array(text),
         "answer": np.array(answer, dtype=np.int64),
         "family": np.array(family, dtype=np.int64),
+        "language": np.array(language, dtype=np.int64),
         "first": np.array(first, dtype=np.int16),
         "second": np.array(second, dtype=np.int16),
     }
@@ -212,10 +144,12 @@ def ask_several(rng: random.Random, scene: Scene, split: Split) -> list[Question
     asked: list[Question] = []
     for _ in range(12 * split.questions):
         family = rng.choices(FAMILIES, split.weights)[0]
-        question = ask(rng, scene, family, rng.choice(split.phrasings))
+        language = rng.choice(split.languages)
+        question = ask(rng, scene, family, rng.choice(split.phrasings), language, split.relations)
         if question is None or question in asked:
             continue
-        if question.answer != FAVOURITES[family] and rng.random() > split.acceptance:
+        chance = split.acceptance[FAMILIES.index(family)]
+        if question.answer != FAVOURITES[family] and rng.random() > chance:
             continue
         asked.append(question)
         if len(asked) == split.questions:

@@ -13,7 +13,8 @@ from r2t2_core.models.base import Prepared
 from r2t2_core.models.scene_moe import SceneMoeAdapter
 from r2t2_core.models.scene_moe.processing_scene_moe import to_pixel_values
 from r2t2_core.scenes.questions import FAMILIES
-from tools.scene_data import Split, load
+from tools.scene_data import load
+from tools.splits import Split
 
 BATCH = 256
 

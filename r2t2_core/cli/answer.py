@@ -25,7 +25,7 @@ ALL = "all"
 
 def answer(
     image: Annotated[Path, typer.Argument(help="A picture file.")],
-    question: Annotated[str, typer.Argument(help="A question about it, in English.")],
+    question: Annotated[str, typer.Argument(help="A question about it, in English or Japanese.")],
     strategy: Annotated[
         str | None,
         typer.Option(help="A registered strategy or `all`; by default what validation chose."),

@@ -30,15 +30,16 @@ from r2t2_core.audit.recorder import open_recorder
 from r2t2_core.cli.output import complaints, output
 from r2t2_core.engine import Engine
 from r2t2_core.errors import SuiteError
+from r2t2_core.evaluation import easy_vqa
+from r2t2_core.evaluation.ablations import Ablation, Point, ablation_text, about_ablations
 from r2t2_core.evaluation.ablations import ablate as run_ablations
-from r2t2_core.evaluation.ablations import ablation_text
 from r2t2_core.evaluation.costs import measure_costs
 from r2t2_core.evaluation.methods import parse_methods
 from r2t2_core.evaluation.metrics import Score, score
 from r2t2_core.evaluation.report import report_text, together
 from r2t2_core.evaluation.runner import Run, finished_runs
 from r2t2_core.evaluation.runner import evaluate as run_evaluation
-from r2t2_core.evaluation.suites import Suite, load_suite, shipped_suites
+from r2t2_core.evaluation.suites import Suite, default_suites, load_suite, shipped_suites
 from r2t2_core.figures.results_page import results_page
 from r2t2_core.i18n import N_
 from r2t2_core.registry import get_strategy
@@ -56,8 +57,8 @@ def evaluate(
     suite: Annotated[
         list[str] | None,
         typer.Option(
-            help="A shipped suite's name, or a folder, table or zip of your own; may be repeated. "
-            "By default all shipped suites."
+            help="A shipped suite's name, easy-vqa, or a folder, table or zip of your own; may be "
+            "repeated. By default the eight that stand in the report."
         ),
     ] = None,
     strategies: Annotated[
@@ -155,13 +156,14 @@ def ablate(
     suite: Annotated[list[str] | None, typer.Option(help="As of `evaluate`.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Samples in all.")] = None,
     out: Annotated[Path, typer.Option(help="Where the Markdown goes.")] = Path("ablations.md"),
+    json: Annotated[Path | None, typer.Option(help="Write all points here, as data.")] = None,
 ) -> None:
     """Change one thing at a time: parameters, reference size, label noise, mismatch."""
     with complaints():
         settings = Settings.from_environment()
         suites = open_suites(settings, suite or [])
         engine = Engine.load(settings)
-        texts = ["# Ablations", "", ABOUT, ""]
+        texts, measured = ["# Ablations", "", ABOUT, ""], list[Point]()
         with Console(stderr=True).status("ablating") as status:
             for name in strategy or ("ngd", "kernel_regression"):
                 get_strategy(name)
@@ -173,9 +175,12 @@ def ablate(
                     limit=limit,
                     progress=partial(_tell, status, name),
                 )
-                texts.append(ablation_text(name, points, limit))
+                texts.append(ablation_text(name, points))
+                measured += points
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text("\n".join(texts), encoding="utf-8")
+        if json is not None:
+            Ablation(about_ablations(engine, measured), tuple(measured)).write(json)
     with output():
         Console().print(str(out), soft_wrap=True)
 
@@ -185,10 +190,13 @@ def _tell(status: Status, strategy: str, what: str) -> None:
 
 
 def open_suites(settings: Settings, named: Sequence[str]) -> list[Suite]:
-    """Open suites by name or path; all shipped ones where none is named."""
-    shipped = shipped_suites(settings.sample_data / "suites")
-    opened = []
-    for name in named or shipped:
+    """Open suites by name or path; the default ones where none is named."""
+    folder = settings.sample_data / "suites"
+    shipped, opened = shipped_suites(folder), []
+    for name in named or default_suites(folder):
+        if name == easy_vqa.NAME:
+            opened.append(easy_vqa.load_easy_vqa())
+            continue
         path = shipped.get(name, Path(name))
         opened.append(load_suite(path, settings.data_dir / "unpacked" / path.stem))
     names = [suite.name for suite in opened]

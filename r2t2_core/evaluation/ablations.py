@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
+from r2t2_core import __version__
 from r2t2_core.engine import Engine
+from r2t2_core.errors import RunError
 from r2t2_core.evaluation.methods import parse_methods
 from r2t2_core.evaluation.metrics import Score, score
 from r2t2_core.evaluation.report import together
 from r2t2_core.evaluation.runner import evaluate
 from r2t2_core.evaluation.suites import Suite
+from r2t2_core.i18n import N_
 from r2t2_core.kernels import BANDWIDTH_RULES, KERNELS
 from r2t2_core.models.base import Prepared
 from r2t2_core.reference.store import POLICIES
@@ -29,6 +34,7 @@ SETTINGS: dict[str, Sequence[str]] = {
     "bandwidth_rule": tuple(BANDWIDTH_RULES),
     "steps": ("1", "2", "5", "10", "20", "50"),
     "step_size": ("0.03", "0.1", "0.3", "0.5", "1", "2"),
+    "final_step_size": ("0", "0.0005", "0.05", "0.3"),
     "optimiser": ("adam", "gradient"),
     "alpha": ("0", "0.25", "0.5", "0.75"),
 }
@@ -50,14 +56,70 @@ class Point:
 
     Attributes
     ----------
-    axis, value : str
+    strategy, axis, value : str
     score : Score
         Over all suites together.
     """
 
+    strategy: str
     axis: str
     value: str
     score: Score
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """All points that were measured, and with what.
+
+    Attributes
+    ----------
+    about : mapping
+        Fingerprints, hashes and the number of questions.
+    points : tuple of Point
+    """
+
+    about: Mapping[str, Any]
+    points: tuple[Point, ...]
+
+    def write(self, path: Path) -> None:
+        """Write as JSON."""
+        text = json.dumps(asdict(self), indent=1, ensure_ascii=False)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> Ablation:
+        """Read what `write` wrote.
+
+        Raises
+        ------
+        RunError
+            The file is missing or damaged.
+        """
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            points = tuple(
+                Point(p["strategy"], p["axis"], p["value"], Score(**p["score"]))
+                for p in told["points"]
+            )
+            return cls(told["about"], points)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise RunError(
+                N_("The ablations in {path} cannot be read: {reason}."),
+                N_("Restore the file from the repository, or run `r2t2 ablate`."),
+                path=str(path),
+                reason=str(error),
+            ) from error
+
+
+def about_ablations(engine: Engine, points: Sequence[Point]) -> dict[str, Any]:
+    """Return what points were measured with."""
+    return {
+        "model_fingerprint": engine.model_fingerprint,
+        "reference_hash": engine.reference.manifest.content_hash,
+        "code_version": __version__,
+        "questions": points[0].score.n if points else 0,
+    }
 
 
 def settings_of(strategy: str) -> dict[str, dict[str, str]]:
@@ -146,14 +208,14 @@ def ablate(
     progress("parameters")
     found = measure(engine, [spec for values in axes.values() for spec in values.values()])
     for axis, values in axes.items():
-        points += [Point(axis, value, found[spec]) for value, spec in values.items()]
+        points += [Point(strategy, axis, value, found[spec]) for value, spec in values.items()]
     for axis, value, used in reference_variants(engine):
         progress(f"{axis} {value}")
-        points.append(Point(axis, value, measure(used, [strategy])[strategy]))
+        points.append(Point(strategy, axis, value, measure(used, [strategy])[strategy]))
     return points
 
 
-def ablation_text(strategy: str, points: Sequence[Point], limit: int | None) -> str:
+def ablation_text(strategy: str, points: Sequence[Point]) -> str:
     """Return a strategy's ablations as Markdown."""
     count = points[0].score.n if points else 0
     lines = [f"## `{strategy}`: {count:,} questions", "", "| axis | value | accuracy | fixed / "

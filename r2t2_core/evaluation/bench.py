@@ -15,7 +15,7 @@ from r2t2_core.errors import ImageError, NeighbourhoodError, QuestionError
 from r2t2_core.evaluation.baselines import BASELINES, Answer, Batch
 from r2t2_core.evaluation.methods import Method
 from r2t2_core.evaluation.suites import SuiteSample
-from r2t2_core.gate import Change, Nearness, judge
+from r2t2_core.gate import Change, Nearness, agreement, judge
 from r2t2_core.intake.image import read_image
 from r2t2_core.intake.question import read_question
 from r2t2_core.models.base import Prepared
@@ -30,8 +30,8 @@ COLUMNS = (
     "suite", "sample", "method", "family", "style", "language", "question", "image",
     "label", "in_vocabulary", "answer", "probability", "label_probability", "right",
     "answers_by_step", "routing", "router_routing", "surrogate_loss_first",
-    "surrogate_loss_last", "router_answer", "router_probability", "evidence", "admitted",
-    "text_similarity", "image_distance", "milliseconds",
+    "surrogate_loss_last", "agreement", "router_answer", "router_probability", "evidence",
+    "admitted", "text_similarity", "image_distance", "milliseconds",
 )  # fmt: skip
 """Columns of the results: one row for each sample and method."""
 
@@ -189,11 +189,15 @@ class Bench:
             nothing = float("nan")
             return {"admitted": False, "text_similarity": nothing, "image_distance": nothing,
                     "evidence": nothing}  # fmt: skip
+        moved = not method.is_baseline
         change = Change(
-            row["answer"] != row["router_answer"] and not method.is_baseline,
+            row["answer"] != row["router_answer"] and moved,
             row["router_probability"],
             row["probability"],
-            row["surrogate_loss_last"],
+            row["surrogate_loss_first"] if moved else 0.0,
+            row["surrogate_loss_last"] if moved else 0.0,
+            row["agreement"] if moved else 0.0,
+            near.text_similarity,
         )
         verdict = judge(near, change, method.name, self._engine.defaults.thresholds)
         return {
@@ -227,9 +231,10 @@ class Bench:
         along = answers_along(engine.model, prepared, trajectory.routing).cpu()
         steps = [[self._answer(point) for point in along[:, place]] for place in range(len(read))]
         losses = trajectory.surrogate_loss[[0, -1]].T.tolist()
+        agreed = agreement(trajectory.routing[-1], problem.neighbours, problem.spec).tolist()
         return [
             self._row(method, along[-1, place], steps[place], trajectory.routing[-1, place],
-                      losses[place])
+                      losses[place]) | {"agreement": agreed[place]}
             for place in range(len(read))
         ]  # fmt: skip
 
@@ -251,6 +256,7 @@ class Bench:
             "routing": routing.tolist(),
             "surrogate_loss_first": first,
             "surrogate_loss_last": last,
+            "agreement": float("nan"),
         }
 
     def _answer(self, probabilities: Tensor) -> str:

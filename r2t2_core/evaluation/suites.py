@@ -46,6 +46,8 @@ class SuiteManifest(BaseModel):
 
     Attributes
     ----------
+    by_default : bool
+        It belongs to the suites that are run when none is named.
     file_hashes : dict
         Table, and `images` for all pictures together, → SHA-256.
     """
@@ -60,6 +62,7 @@ class SuiteManifest(BaseModel):
     source: str
     licence: str
     file_hashes: dict[str, str]
+    by_default: bool = True
 
 
 @dataclass(frozen=True)
@@ -146,7 +149,7 @@ def load_suite(path: Path, unpack_to: Path | None = None) -> Suite:
         if bad:
             raise bad[0].error
         raise SuiteError(N_("{file} has no row."), LAYOUT, file=table.name)
-    content = _content_hash(samples)
+    content = content_hash(samples)
     if manifest is not None and manifest.file_hashes.get("content") != content:
         raise SuiteError(
             N_("The suite {name} was changed after it was made."),
@@ -158,8 +161,19 @@ def load_suite(path: Path, unpack_to: Path | None = None) -> Suite:
 
 
 def shipped_suites(folder: Path) -> dict[str, Path]:
-    """Return the shipped suites' folders by name, in the order in which people see them."""
+    """Return all shipped suites' folders by name, in the order in which people see them."""
     return {path.parent.name: path.parent for path in sorted(folder.glob("*/manifest.json"))}
+
+
+def default_suites(folder: Path) -> dict[str, Path]:
+    """Return the folders of the suites that are run when none is named."""
+    found = shipped_suites(folder)
+    return {name: path for name, path in found.items() if _is_default(path)}
+
+
+def _is_default(root: Path) -> bool:
+    manifest = _read_manifest(root)
+    return manifest is not None and manifest.by_default
 
 
 def write_suite(root: Path, manifest: SuiteManifest, samples: Sequence[SuiteSample]) -> None:
@@ -174,7 +188,7 @@ def write_suite(root: Path, manifest: SuiteManifest, samples: Sequence[SuiteSamp
     )
     frame.to_parquet(root / "samples.parquet", index=False)
     final = manifest.model_copy(
-        update={"file_hashes": {"content": _content_hash(samples)}, "size": len(samples)}
+        update={"file_hashes": {"content": content_hash(samples)}, "size": len(samples)}
     )
     (root / "manifest.json").write_text(final.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
@@ -282,7 +296,8 @@ def _complaint(
     return None
 
 
-def _content_hash(samples: Sequence[SuiteSample]) -> str:
+def content_hash(samples: Sequence[SuiteSample]) -> str:
+    """Return SHA-256 over ids, questions, answers and pictures."""
     pictures = {path: hashlib.sha256(path.read_bytes()).hexdigest()
                 for path in {sample.image for sample in samples}}  # fmt: skip
     content = [[s.id, s.question, s.answer, pictures[s.image]] for s in samples]

@@ -105,6 +105,16 @@ def help_and_harm(scores: Sequence[Score], titles: Mapping[str, str]) -> go.Figu
     return figure.update_xaxes(range=[-reach, reach])
 
 
+def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Return the points (cost, accuracy) that no cheaper one reaches, cheapest first."""
+    front: list[tuple[float, float]] = []
+    for cost, accuracy in sorted(points, key=lambda point: (point[0], -point[1])):
+        # A cost of zero has no place on a logarithmic axis.
+        if cost > 0 and (not front or accuracy > front[-1][1]):
+            front.append((cost, accuracy))
+    return front
+
+
 def cost_against_accuracy(
     scores: Sequence[Score],
     costs: Sequence[Cost],
@@ -126,8 +136,18 @@ def cost_against_accuracy(
             mode="markers",
             name=titles.get(entry.method, entry.method),
             marker={"size": 11, "color": colour, "symbol": symbol},
+            customdata=[[entry.method]],
             hovertemplate="%{fullData.name}<br>× %{x:.2f}, %{y:.1%}<extra></extra>",
         )
+    front = pareto_front([(spent[e.method], e.accuracy) for e in scores if e.method in spent])
+    figure.add_scatter(
+        x=[cost for cost, _accuracy in front],
+        y=[accuracy for _cost, accuracy in front],
+        mode="lines",
+        line={"color": GREY, "width": 1, "dash": "dash", "shape": "hv"},
+        hoverinfo="skip",
+        name=_("nothing is better for less"),
+    )
     base = next((entry.accuracy for entry in scores if entry.method == "base"), None)
     if base is not None:
         figure.add_hline(y=base, line={"color": GREY, "dash": "dot"})

@@ -14,8 +14,8 @@ MAX_CHARACTERS = 300
 NOTE_CONTROL = N_("Control characters were removed from the question.")
 NOTE_EMOJI = N_("Emoji were removed from the question.")
 
-ENGLISH_ONLY = N_("Questions are answered in English for now.")
-ASK_IN_ENGLISH = N_("Ask in English, for example: Where is the chair?")
+OTHER_LANGUAGE = N_("Questions are answered in English and Japanese.")
+ASK = N_("Ask in one of them, for example: Where is the chair?")
 
 _FOREIGN_WORDS = {
     "French": "où est le la les une quel quelle couleur combien dans sur des du il y a-t-il sont",
@@ -30,6 +30,11 @@ _ENGLISH = (
     "a an the is are was do does did what which where who how many much of in on at to there any "
     "see this that it me tell name count read find more than color colour picture image"
 )
+
+
+_KANA = ("HIRAGANA", "KATAKANA")
+
+_JAPANESE = (*_KANA, "CJK UNIFIED")
 
 
 @dataclass(frozen=True)
@@ -55,10 +60,10 @@ def read_question(text: str) -> IntakeQuestion:
     Raises
     ------
     QuestionError
-        Empty, too long, without a word, or not in English.
+        Empty, too long, without a word, or neither in English nor in Japanese.
     """
     if not text.strip():
-        raise QuestionError(N_("The question is empty."), ASK_IN_ENGLISH)
+        raise QuestionError(N_("The question is empty."), ASK)
     if len(text) > MAX_CHARACTERS:
         raise QuestionError(
             N_("The question has {size} characters; the limit is {limit}."),
@@ -69,8 +74,8 @@ def read_question(text: str) -> IntakeQuestion:
     notes: list[str] = []
     clean = _without(text, notes)
     if not any(character.isalpha() for character in clean):
-        raise QuestionError(N_("The question has no words in it."), ASK_IN_ENGLISH)
-    _require_english(clean)
+        raise QuestionError(N_("The question has no words in it."), ASK)
+    _require_known_language(clean)
     return IntakeQuestion(clean, tuple(notes))
 
 
@@ -102,11 +107,17 @@ def _is_emoji(character: str) -> bool:
     )
 
 
-def _require_english(text: str) -> None:
-    letters = [character for character in text if character.isalpha()]
-    latin = [c for c in letters if unicodedata.name(c, "").startswith("LATIN")]
-    if len(latin) < 0.7 * len(letters) or _reads_foreign(text):
-        raise QuestionError(ENGLISH_ONLY, ASK_IN_ENGLISH)
+def _require_known_language(text: str) -> None:
+    letters = [unicodedata.name(character, "") for character in text if character.isalpha()]
+    latin = sum(name.startswith("LATIN") for name in letters)
+    japanese = sum(name.startswith(_JAPANESE) for name in letters)
+    # Chinese characters without any kana are Chinese, unless there are few of them: 椅子.
+    kana = sum(name.startswith(_KANA) for name in letters)
+    reads_japanese = japanese >= 0.5 * len(letters) and (kana > 0 or japanese <= 3)
+    if reads_japanese:
+        return
+    if latin < 0.7 * len(letters) or _reads_foreign(text):
+        raise QuestionError(OTHER_LANGUAGE, ASK)
 
 
 def _reads_foreign(text: str) -> bool:

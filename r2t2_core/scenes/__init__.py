@@ -4,6 +4,6 @@ Used to train the shipped model, to build its data, and by the scene composer of
 """
 
 from r2t2_core.scenes.render import render
-from r2t2_core.scenes.world import BACKGROUNDS, KINDS, Item, Light, Scene
+from r2t2_core.scenes.world import BACKGROUNDS, KINDS, SETTINGS, Item, Light, Scene
 
-__all__ = ["BACKGROUNDS", "KINDS", "Item", "Light", "Scene", "render"]
+__all__ = ["BACKGROUNDS", "KINDS", "SETTINGS", "Item", "Light", "Scene", "render"]

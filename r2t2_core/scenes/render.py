@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from PIL import Image, ImageFilter
 
+from r2t2_core.scenes.backdrops import draw_backdrop
+from r2t2_core.scenes.instruments import draw_chart, draw_gauge, draw_sign
 from r2t2_core.scenes.sprites import placed_sprite, sprite_name
-from r2t2_core.scenes.world import BACKGROUNDS, GAUGE_MAXIMUM, Item, Scene
+from r2t2_core.scenes.world import Item, Light, Scene
 
-SIGN_ASPECT = 0.46
-"""Height of a sign over its width."""
-
-_INK = (38, 40, 52)
-_PANEL = (252, 252, 250)
-_BAR = (46, 110, 190)
+_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 
 
 def render(scene: Scene, size: int = 384) -> Image.Image:
@@ -32,20 +29,18 @@ def render(scene: Scene, size: int = 384) -> Image.Image:
     PIL.Image.Image
         RGB, `size` × `size`.
     """
-    wall, floor = BACKGROUNDS[scene.background]
-    picture = Image.new("RGB", (size, size), wall)
-    draw = ImageDraw.Draw(picture)
-    draw.rectangle((0, round(scene.horizon * size), size, size), fill=floor)
+    picture = draw_backdrop(scene, size)
+    # From the back to the front: what is lower in the picture is nearer.
     for item in sorted(scene.items, key=lambda item: item.y):
         if item.kind == "sign":
-            _draw_sign(picture, item, size)
+            draw_sign(picture, item, size)
         elif item.kind == "gauge":
-            _draw_gauge(picture, item, size)
+            draw_gauge(picture, item, size)
         elif item.kind == "chart":
-            _draw_chart(picture, item, size)
+            draw_chart(picture, item, size)
         else:
             _paste_thing(picture, item, size)
-    return _take(picture, scene)
+    return _take(picture, scene.light)
 
 
 def _paste_thing(picture: Image.Image, item: Item, size: int) -> None:
@@ -58,100 +53,9 @@ def _paste_thing(picture: Image.Image, item: Item, size: int) -> None:
     picture.paste(sprite, (left, top), sprite)
 
 
-def _panel(item: Item, size: int, aspect: float) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    width = round(item.size * size) * 2
-    panel = Image.new("RGBA", (width, round(width * aspect)), (0, 0, 0, 0))
-    return panel, ImageDraw.Draw(panel)
-
-
-def _paste_panel(picture: Image.Image, panel: Image.Image, item: Item, size: int) -> None:
-    # Panels are drawn at twice their size and reduced, so that their edges are smooth.
-    reduced = panel.reduce(2)
-    left = round(item.x * size) - reduced.width // 2
-    top = round(item.y * size) - reduced.height // 2
-    shadow = Image.new("RGBA", reduced.size, (30, 30, 45, 0))
-    shadow.putalpha(reduced.getchannel("A").point(lambda value: int(value * 0.3)))
-    offset = max(1, size // 120)
-    picture.paste(shadow, (left + offset, top + offset), shadow)
-    picture.paste(reduced, (left, top), reduced)
-
-
-def _draw_sign(picture: Image.Image, item: Item, size: int) -> None:
-    panel, draw = _panel(item, size, SIGN_ASPECT)
-    width, height = panel.size
-    border = max(2, width // 40)
-    draw.rounded_rectangle(
-        (0, 0, width - 1, height - 1), height // 6, fill=_PANEL, outline=_INK, width=border
-    )
-    font = ImageFont.load_default(size=round(height * 0.62))
-    draw.text(
-        (width / 2, height / 2),
-        item.word,
-        fill=_INK,
-        font=font,
-        anchor="mm",
-        stroke_width=max(1, height // 40),
-        stroke_fill=_INK,
-    )
-    _paste_panel(picture, panel, item, size)
-
-
-def _draw_gauge(picture: Image.Image, item: Item, size: int) -> None:
-    panel, draw = _panel(item, size, 1.0)
-    width = panel.width
-    centre = width / 2
-    border = max(2, width // 22)
-    draw.ellipse((0, 0, width - 1, width - 1), fill=_PANEL, outline=_INK, width=border)
-    for tick in range(GAUGE_MAXIMUM + 1):
-        x, y = _gauge_direction(tick)
-        inner, outer = centre * 0.70, centre * 0.84
-        draw.line(
-            (centre + x * inner, centre + y * inner, centre + x * outer, centre + y * outer),
-            fill=(120, 124, 135),
-            width=max(1, width // 50),
-        )
-    x, y = _gauge_direction(item.values[0])
-    draw.line(
-        (
-            centre - x * centre * 0.12,
-            centre - y * centre * 0.12,
-            centre + x * centre * 0.74,
-            centre + y * centre * 0.74,
-        ),
-        fill=(214, 40, 40),
-        width=max(2, width // 13),
-    )
-    hub = width * 0.07
-    draw.ellipse((centre - hub, centre - hub, centre + hub, centre + hub), fill=_INK)
-    _paste_panel(picture, panel, item, size)
-
-
-def _gauge_direction(value: int) -> tuple[float, float]:
-    """Return the unit vector of a reading: 0 at the lower left, clockwise over 240 degrees."""
-    angle = math.radians(150 + 240 * value / GAUGE_MAXIMUM)
-    return math.cos(angle), math.sin(angle)
-
-
-def _draw_chart(picture: Image.Image, item: Item, size: int) -> None:
-    panel, draw = _panel(item, size, 1.0)
-    width = panel.width
-    draw.rectangle(
-        (0, 0, width - 1, width - 1), fill=_PANEL, outline=_INK, width=max(2, width // 40)
-    )
-    base, top = width * 0.88, width * 0.10
-    for number, value in enumerate(item.values):
-        left = width * (0.13 + 0.27 * number)
-        draw.rectangle(
-            (left, base - (base - top) * value / 9, left + width * 0.19, base), fill=_BAR
-        )
-    draw.line((width * 0.08, base, width * 0.92, base), fill=_INK, width=max(2, width // 40))
-    _paste_panel(picture, panel, item, size)
-
-
-def _take(picture: Image.Image, scene: Scene) -> Image.Image:
-    """Apply the light: brightness and warmth, blur, then sensor noise."""
-    light = scene.light
-    if light.brightness == 1 and not (light.warmth or light.noise or light.blur):
+def _take(picture: Image.Image, light: Light) -> Image.Image:
+    """Apply the light: blur, brightness, warmth and hue, then sensor noise."""
+    if light.brightness == 1 and not (light.warmth or light.noise or light.blur or light.hue):
         return picture
     if light.blur:
         # Blur is in thousandths of the width, so that it looks the same at every size.
@@ -159,6 +63,8 @@ def _take(picture: Image.Image, scene: Scene) -> Image.Image:
     pixels = np.asarray(picture, dtype=np.float32)
     gain = light.brightness * np.array([1 + light.warmth, 1, 1 - light.warmth], dtype=np.float32)
     pixels = pixels * gain
+    if light.hue:
+        pixels = pixels @ _turn(light.hue).T
     if light.noise:
         # Noise has the grain of a 64-pixel sensor at every size.
         grain = np.random.default_rng(light.seed).normal(0, light.noise, (64, 64, 3))
@@ -166,3 +72,11 @@ def _take(picture: Image.Image, scene: Scene) -> Image.Image:
         full = np.repeat(np.repeat(grain, repeats, 0), repeats, 1)
         pixels = pixels + full[: picture.height, : picture.width].astype(np.float32)
     return Image.fromarray(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
+
+
+def _turn(degrees: float) -> np.ndarray:
+    """Return the matrix (3, 3) that turns hues of RGB and leaves greys as they are."""
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    turned = np.array([[1, 0, 0], [0, cosine, -sine], [0, sine, cosine]])
+    matrix: np.ndarray = (np.linalg.inv(_TO_YIQ) @ turned @ _TO_YIQ).astype(np.float32)
+    return matrix

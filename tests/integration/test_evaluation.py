@@ -15,7 +15,8 @@ from r2t2_core.evaluation.suites import load_suite, shipped_suites
 from r2t2_core.scenes.render import render
 from r2t2_core.settings import SAMPLE_DATA
 from tools.results import METHODS
-from tools.scene_data import RENDER_SIZE, SPLITS, Split, ask_several, draw_scene
+from tools.scene_data import RENDER_SIZE, ask_several, draw_scene
+from tools.splits import SPLITS, Split
 from tools.suites import build_suite
 
 SCENES = 40

@@ -15,8 +15,10 @@ import pytest
 import torch
 
 from r2t2_core.settings import Settings
-from tools.scene_data import SPLITS, load
-from tools.train_scene_moe import Batches, build_model, stage1, stage1_loss, stage2
+from tools.batches import Batches
+from tools.scene_data import load
+from tools.splits import SPLITS
+from tools.train_scene_moe import build_model, stage1, stage1_loss, stage2
 
 ROOT = Path(__file__).resolve().parents[2]
 

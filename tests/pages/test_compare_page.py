@@ -12,10 +12,12 @@ from streamlit.testing.v1 import AppTest
 
 from pages.compare_view.cases import case_table, select
 from pages.frame.words import method_titles
+from r2t2_core.evaluation.ablations import Ablation
 from r2t2_core.evaluation.methods import parse_methods
 from r2t2_core.evaluation.metrics import ALL, score
 from r2t2_core.evaluation.runner import Run, evaluate
 from r2t2_core.evaluation.suites import load_suite, shipped_suites
+from r2t2_core.figures.ablations import ablation_curve
 from r2t2_core.settings import SAMPLE_DATA
 
 PAGE = Path(__file__).resolve().parents[2] / "pages" / "compare.py"
@@ -46,7 +48,7 @@ def test_the_page_says_what_the_run_says(app, shipped):
     text = text_of(app)
     assert f"{best.accuracy:.1%}" in text
     assert f"it fixed {best.gated_fixed:,} and broke {best.gated_broken:,}" in text
-    assert len(app.get("plotly_chart")) == 5
+    assert len(app.get("plotly_chart")) == 6
 
 
 def test_fewer_suites_are_another_result(app, shipped):
@@ -105,3 +107,24 @@ def test_a_suite_of_ones_own_runs_from_a_zip(engine, tmp_path):
     methods = parse_methods(["ngd"], engine.defaults)
     run = evaluate(engine, [own], methods, tmp_path / "runs")
     assert len(run.results) == 2 * len(own)
+
+
+def test_ablations_that_ship_are_shown_as_they_were_measured(app):
+    ablation = Ablation.read(SAMPLE_DATA / "evaluation" / "ablations.json")
+    published = Run.open(SAMPLE_DATA / "evaluation")
+    assert ablation.about["model_fingerprint"] == published.about["model_fingerprint"]
+    app.run()
+    (axis,) = (widget for widget in app.selectbox if widget.key == "ablation.axis")
+    axis.set_value("n_neighbours").run()
+    assert not app.exception
+    figure = ablation_curve(ablation.points, "n_neighbours", {}, "k")
+    drawn = {
+        (trace.name, x): y for trace in figure.data for x, y in zip(trace.x, trace.y, strict=True)
+    }
+    told = {
+        (point.strategy, float(point.value)): point.score.accuracy
+        for point in ablation.points
+        if point.axis == "n_neighbours"
+    }
+    assert drawn == told
+    assert len(told) > 4

@@ -219,7 +219,7 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
         ("a" * 10_000, "10000 characters; the limit is 300"),
         ("???", "no words"),
         ("😀🎉", "no words"),
-        ("椅子はどこですか？", "English"),
+        ("椅子在哪里呢我想知道", "English"),
         ("Где стул?", "English"),
         ("أين الكرسي؟", "English"),
         ("איפה הכיסא", "English"),
@@ -245,6 +245,10 @@ def test_questions_that_cannot_be_answered(text, words):
         ("ｗｈｅｒｅ　ｉｓ the ｃｈａｉｒ？", "where is the chair?", ()),
         ("Is 3 < 5 ^ 2 ° ©?", "Is 3 < 5 ^ 2 ° ©?", ()),
         ("is there a die in the picture", "is there a die in the picture", ()),
+        ("椅子は　どこですか？", "椅子は どこですか?", ()),
+        ("椅子どこ", "椅子どこ", ()),
+        ("看板のEXITという文字は？", "看板のEXITという文字は?", ()),
+        ("ｶｯﾌﾟは何個？", "カップは何個?", ()),
     ],
 )
 def test_questions_are_cleaned(text, clean, notes):

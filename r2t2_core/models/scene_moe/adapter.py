@@ -42,7 +42,7 @@ class SceneMoeAdapter:
         self,
         model: SceneMoeForQuestionAnswering,
         processor: SceneMoeProcessor,
-        name: str = "SceneMoE v1",
+        name: str = "SceneMoE v2",
     ) -> None:
         self.model = model.eval().requires_grad_(False)
         self.processor = processor

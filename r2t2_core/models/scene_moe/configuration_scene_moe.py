@@ -57,13 +57,13 @@ class SceneMoeConfig(PretrainedConfig):
 
     def __init__(
         self,
-        channels: int = 48,
+        channels: int = 56,
         token_size: int = 64,
-        hidden_size: int = 96,
+        hidden_size: int = 128,
         experts: tuple[str, ...] | list[str] = EXPERTS,
         num_experts_per_question: int = 2,
         answers: tuple[str, ...] | list[str] = (),
-        vocab_size: int = 30522,
+        vocab_size: int = 34670,
         **kwargs: Any,
     ) -> None:
         self.channels = channels

@@ -87,21 +87,16 @@ class QuestionEncoder(nn.Module):
 
 
 class ImageStem(nn.Module):
-    """Three convolutions to a quarter of the resolution, with coordinate channels added."""
+    """Four convolutions to a quarter of the resolution, with coordinate channels added."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(
-            nn.Conv2d(3, 32, 3, 2, 1),
-            nn.BatchNorm2d(32),
-            nn.ReLU(),
-            nn.Conv2d(32, channels, 3, 2, 1),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, 1, 1),
-            nn.BatchNorm2d(channels),
-            nn.ReLU(),
-        )
+        widths = ((3, 32, 2), (32, 48, 1), (48, 64, 2), (64, channels, 1))
+        layers: list[nn.Module] = []
+        for wide_in, wide_out, stride in widths:
+            layers += [nn.Conv2d(wide_in, wide_out, 3, stride, 1), nn.BatchNorm2d(wide_out)]
+            layers.append(nn.ReLU())
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         """Map pictures (B, 3, S, S) to (B, C + 2, S/4, S/4)."""
@@ -270,6 +265,16 @@ class SceneMoeForQuestionAnswering(PreTrainedModel):
         """
         tokens, question = self.question_encoder(input_ids, attention_mask)
         return Encoded(self.stem(pixel_values), tokens, attention_mask, question)
+
+    def encode_shared(
+        self, pixel_values: Tensor, picture: Tensor, input_ids: Tensor, attention_mask: Tensor
+    ) -> Encoded:
+        """Do the same for B questions about fewer pictures (P, 3, S, S); `picture` (B,) says which.
+
+        Every picture goes through the stem once.
+        """
+        tokens, question = self.question_encoder(input_ids, attention_mask)
+        return Encoded(self.stem(pixel_values)[picture], tokens, attention_mask, question)
 
     def run_experts(self, encoded: Encoded) -> Tensor:
         """Return the outputs of all experts (B, E, D)."""

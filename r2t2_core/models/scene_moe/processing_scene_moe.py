@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from transformers import BatchFeature, PreTrainedTokenizerFast, ProcessorMixin
 
-PREPROCESSING_VERSION = "scene-moe-1"
+PREPROCESSING_VERSION = "scene-moe-2"
 
 IMAGE_SIZE = 64
 
@@ -38,7 +38,7 @@ def to_pixel_values(pixels: np.ndarray | torch.Tensor) -> torch.Tensor:
 
 
 class SceneMoeProcessor(ProcessorMixin):
-    """Word pieces (of all-MiniLM-L6-v2) and pixels in one call.
+    """Word pieces and pixels in one call.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ class SceneMoeProcessor(ProcessorMixin):
     def encode_questions(self, questions: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
         """Return input ids and attention mask (B, L), padded to the longest question."""
         encoded = self.tokenizer(
-            [question.lower() for question in questions],
+            list(questions),
             padding=True,
             truncation=True,
             max_length=MAX_TOKENS,
