@@ -152,6 +152,7 @@ BODIES: Mapping[str, type[Record]] = {
 
 DECISION_FACETS = (
     "strategy", "answer_before", "answer_after", "flipped", "rerouted", "gained", "picture",
+    "model_fingerprint",
 )  # fmt: skip
 
 
@@ -174,6 +175,7 @@ def facets_of(entry: Mapping[str, Any]) -> dict[str, Any]:
         "rerouted": decision["gate"]["reroute"],
         "gained": _gained(decision),
         "picture": decision["input"]["image_sha256"],
+        "model_fingerprint": decision["system"]["model_fingerprint_after"],
     }
 
 

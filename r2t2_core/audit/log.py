@@ -159,7 +159,7 @@ class AuditLog:
                         N_("The entry {name} is recorded already."), name=draft.entry_id
                     )
                 # An attempt before was committed although its connection was lost.
-                signed = self._signed_head(connection)
+                signed = self.read_head(connection)
                 assert signed is not None
                 return Recorded(known.sequence, draft.entry_id, known.entry_hash), signed
             return self._insert(connection, draft, pieces, salt)
@@ -184,13 +184,18 @@ class AuditLog:
         payload = (
             b"{" + b",".join(b'"%s":%s' % (k.encode(), placed[k]) for k in sorted(placed)) + b"}"
         ).decode()
-        hashed = entry_hash(sequence, previous, payload_hash(payload))
+        digest = payload_hash(payload)
+        hashed = entry_hash(sequence, previous, digest)
         head = Head(count=sequence, entry_hash=hashed, signed_at=now())
         statement = head.statement()
         signed = SignedHead(statement.decode(), key.sign(statement), key.public)
         connection.execute(
             decisions.insert().values(
-                sequence=sequence, entry_id=draft.entry_id, entry_hash=hashed, payload=payload
+                sequence=sequence,
+                entry_id=draft.entry_id,
+                entry_hash=hashed,
+                payload_hash=digest,
+                payload=payload,
             )
         )
         about = {
@@ -219,7 +224,7 @@ class AuditLog:
 
         A new signature over a shortened log would make what is missing invisible.
         """
-        signed = self._signed_head(connection)
+        signed = self.read_head(connection)
         last = connection.execute(
             sa.select(decisions.c.sequence, decisions.c.entry_hash)
             .order_by(decisions.c.sequence.desc())
@@ -246,10 +251,11 @@ class AuditLog:
     def signed_head(self) -> SignedHead | None:
         """Return the signed head as it is stored; None where nothing was recorded yet."""
         with self.database.read() as connection:
-            return self._signed_head(connection)
+            return self.read_head(connection)
 
     @staticmethod
-    def _signed_head(connection: Connection) -> SignedHead | None:
+    def read_head(connection: Connection) -> SignedHead | None:
+        """Return the signed head in the state that a connection sees."""
         row = connection.execute(
             sa.select(heads.c.statement, heads.c.signature, heads.c.public_key)
         ).first()

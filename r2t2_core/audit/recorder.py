@@ -10,7 +10,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +27,6 @@ from r2t2_core.audit.entries import (
     OVERRIDE,
     SIGN_OFF,
     CorrectionBody,
-    DecisionBody,
     EvaluationBody,
     OverrideBody,
     SignOffBody,
@@ -357,30 +355,6 @@ class Recorder:
         """
         self.access.require(principal, "read")
         return self.log.find(name)
-
-
-def decision_of(stored: Stored) -> Decision:
-    """Return the decision of an entry; an erased question is empty.
-
-    Raises
-    ------
-    AuditError
-        The entry holds no decision, or one that this version cannot read.
-    """
-    if stored.entry.kind != DECISION:
-        raise AuditError(N_("Entry {name} is no decision."), name=str(stored.entry.sequence))
-    question = stored.text or ""
-    hashed = hashlib.sha256(question.encode()).hexdigest() if question else ""
-    try:
-        whole = dict(stored.entry.read(DecisionBody).decision)
-        whole["input"] = {**whole["input"], "question": question, "question_sha256": hashed}
-        return Decision.model_validate_json(json.dumps(whole))
-    except (ValidationError, KeyError, TypeError) as error:
-        raise AuditError(
-            N_("The decision of entry {name} cannot be read by this version of the program."),
-            N_("Open it with the version that recorded it; the entry names it."),
-            name=str(stored.entry.sequence),
-        ) from error
 
 
 @lru_cache(maxsize=4)

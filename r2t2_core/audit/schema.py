@@ -15,6 +15,7 @@ decisions = Table(
     Column("sequence", SEQUENCE, primary_key=True, autoincrement=False),
     Column("entry_id", String(64), nullable=False, unique=True),
     Column("entry_hash", String(64), nullable=False),
+    Column("payload_hash", String(64), nullable=False),
     Column("payload", Text, nullable=False),
 )
 """The chain: one row for each entry of any kind, the canonical JSON in `payload`."""
@@ -36,6 +37,7 @@ facets = Table(
     Column("rerouted", Boolean),
     Column("gained", String(80)),
     Column("picture", String(64)),
+    Column("model_fingerprint", String(64)),
     Index("facets_subject", "subject"),
     Index("facets_picture", "picture"),
 )

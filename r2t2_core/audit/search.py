@@ -157,6 +157,37 @@ def choices(recorder: Recorder, principal: Principal) -> dict[str, list[str]]:
     return found
 
 
+@dataclass(frozen=True)
+class Fingerprint:
+    """A model's fingerprint, and the decisions that were made with it."""
+
+    fingerprint: str
+    decisions: int
+    first_at: str
+    last_at: str
+
+
+def fingerprints(recorder: Recorder, principal: Principal) -> list[Fingerprint]:
+    """Return every fingerprint that a model had at a decision, the latest first.
+
+    Raises
+    ------
+    AccessError
+        The principal may not read the log.
+    """
+    recorder.access.require(principal, "read")
+    column, moment = facets.c.model_fingerprint, facets.c.started_at
+    last = sa.func.max(moment)
+    query = (
+        sa.select(column, sa.func.count(), sa.func.min(moment), last)
+        .where(column.is_not(None))
+        .group_by(column)
+        .order_by(last.desc())
+    )
+    with recorder.log.database.read() as connection:
+        return [Fingerprint(*tuple(row)) for row in connection.execute(query)]
+
+
 def _rows(sequences: Sequence[int]) -> sa.Select[Any]:
     return (
         sa.select(

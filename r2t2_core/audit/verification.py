@@ -21,49 +21,17 @@ from r2t2_core.audit.chain import (
     encode,
     entry_hash,
     payload_hash,
-    salted_hash,
 )
-from r2t2_core.audit.entries import DECISION, facets_of
+from r2t2_core.audit.entries import facets_of
+from r2t2_core.audit.evidence import Evidence, Part, Problem, check_evidence, gather
 from r2t2_core.audit.keys import SigningKey, is_signed, load_public, public_path
-from r2t2_core.audit.log import HEAD_ID, QUESTION_HASH, AuditLog
-from r2t2_core.audit.pictures import PictureStore, is_digest
+from r2t2_core.audit.log import HEAD_ID, AuditLog
+from r2t2_core.audit.pictures import PictureStore
 from r2t2_core.audit.schema import decisions, facets, heads, texts
 from r2t2_core.errors import AuditError
 from r2t2_core.i18n import N_
 
 AnchorState = Literal["anchored", "unanchored", "contradicted"]
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something that is not as it was written.
-
-    Attributes
-    ----------
-    sequence : int or None
-        The first entry that it concerns.
-    error : AuditError
-        What it is, in words.
-    """
-
-    sequence: int | None
-    error: AuditError
-
-
-@dataclass
-class Part:
-    """One of the things that are proved apart."""
-
-    problems: list[Problem] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        """Nothing is wrong."""
-        return not self.problems
-
-    def add(self, sequence: int | None, message: str, **params: object) -> None:
-        """Note a problem."""
-        self.problems.append(Problem(sequence, AuditError(message, "", **params)))
 
 
 @dataclass
@@ -125,18 +93,6 @@ class Report:
         return None
 
 
-@dataclass
-class _Evidence:
-    """What entries say of pictures and questions, gathered while walking."""
-
-    first_use: dict[object, int] = field(default_factory=dict)
-    last_use: dict[object, int] = field(default_factory=dict)
-    erased_pictures: dict[object, int] = field(default_factory=dict)
-    erased_texts: set[int] = field(default_factory=set)
-    with_text: set[int] = field(default_factory=set)
-    without_text: set[int] = field(default_factory=set)
-
-
 def pinned_key(log: AuditLog) -> str | None:
     """Return this installation's public key; None where there is no key yet."""
     public = public_path(log.key_path)
@@ -182,7 +138,7 @@ def verify(
         except AuditError as error:
             report.anchors.problems.append(Problem(None, error))
     wanted = {anchor.count for anchor in found}
-    evidence, hashes = _Evidence(), {since[0]: since[1]}
+    evidence, hashes = Evidence(), {since[0]: since[1]}
     with log.database.read() as connection:
         _walk(connection, report, evidence, since, wanted, hashes)
         _look_for_strays(connection, report)
@@ -191,7 +147,7 @@ def verify(
         ).all()
     _check_head(report, rows, pinned)
     _check_anchors(report, found, pinned, hashes, since[0])
-    _check_evidence(report, evidence, pictures, is_whole=since[0] == 0)
+    report.erased = check_evidence(report.evidence, evidence, pictures, is_whole=since[0] == 0)
     return report
 
 
@@ -206,7 +162,7 @@ def _raw(table: sa.Table) -> list[sa.Label[Any]]:
 def _walk(
     connection: Connection,
     report: Report,
-    evidence: _Evidence,
+    evidence: Evidence,
     since: tuple[int, str],
     wanted: set[int],
     hashes: dict[int, str],
@@ -227,7 +183,7 @@ def _walk(
         stored = row["decisions_entry_hash"]
         entry = _check_entry(report.chain, row, sequence, previous)
         if entry is not None:
-            _gather(evidence, report, row, sequence, entry)
+            gather(evidence, report.chain, report.evidence, row, sequence, entry)
         previous = stored if isinstance(stored, str) else GENESIS
         count = sequence
         if count in wanted:
@@ -249,10 +205,11 @@ def _check_entry(
     except (ValueError, KeyError, TypeError, RecursionError):
         chain.add(sequence, N_("Entry {n} is no entry any more."), n=sequence)
         return None
-    hashed = entry_hash(sequence, told[2], payload_hash(payload))
+    digest = payload_hash(payload)
+    hashed = entry_hash(sequence, told[2], digest)
     if told[0] != sequence or told[1] != row["decisions_entry_id"]:
         chain.add(sequence, N_("Entry {n} stands in another's place."), n=sequence)
-    elif hashed != row["decisions_entry_hash"]:
+    elif (hashed, digest) != (row["decisions_entry_hash"], row["decisions_payload_hash"]):
         chain.add(sequence, N_("Entry {n} is not what its hash says."), n=sequence)
     elif told[2] != previous:
         before = max(sequence - 1, 1)
@@ -267,46 +224,6 @@ def _check_entry(
             sequence, N_("What the search holds of entry {n} is not what it says."), n=sequence
         )
     return entry if isinstance(entry.get("body"), dict) else None
-
-
-def _gather(
-    evidence: _Evidence, report: Report, row: sa.RowMapping, sequence: int, entry: dict[str, Any]
-) -> None:
-    body = entry["body"]
-    try:
-        if entry["kind"] == DECISION:
-            picture = body["decision"]["input"]["image_sha256"]
-            evidence.first_use.setdefault(picture, sequence)
-            evidence.last_use[picture] = sequence
-        if entry["kind"] in ("erasure", "retention"):
-            evidence.erased_pictures.update(dict.fromkeys(body["pictures"], sequence))
-            evidence.erased_texts.update(body["texts"])
-    except (KeyError, TypeError):
-        report.chain.add(sequence, N_("Entry {n} is no entry any more."), n=sequence)
-        return
-    text, salt = row["texts_text"], row["texts_salt"]
-    if row["texts_sequence"] is None:
-        if QUESTION_HASH in body:
-            evidence.without_text.add(sequence)
-        return
-    evidence.with_text.add(sequence)
-    if not _is_question(text, salt, body.get(QUESTION_HASH)):
-        report.evidence.add(
-            sequence, N_("The question of entry {n} is not the one that was asked."), n=sequence
-        )
-
-
-def _is_question(text: object, salt: object, expected: object) -> bool:
-    try:
-        return (
-            isinstance(text, str)
-            and isinstance(salt, str)
-            # `fromhex` reads capitals and spaces too; a salt is written in one way only.
-            and bytes.fromhex(salt).hex() == salt
-            and salted_hash(salt, text) == expected
-        )
-    except ValueError:
-        return False
 
 
 def _look_for_strays(connection: Connection, report: Report) -> None:
@@ -395,26 +312,3 @@ def _check_anchors(
             )  # fmt: skip
         elif part.ok and report.chain.ok:
             report.anchored_to, report.anchored_at = anchor.count, anchor.signed_at
-
-
-def _check_evidence(
-    report: Report, evidence: _Evidence, pictures: PictureStore | None, *, is_whole: bool
-) -> None:
-    part = report.evidence
-    # An erasure of an entry that was walked before is seen as such only in a whole walk.
-    for sequence in sorted(evidence.without_text - evidence.erased_texts):
-        part.add(sequence, N_("The question of entry {n} is gone; no entry erased it."), n=sequence)
-    for sequence in sorted(evidence.with_text & evidence.erased_texts):
-        part.add(sequence, N_("The question of entry {n} was erased, but is there."), n=sequence)
-    report.erased = len(evidence.erased_texts)
-    for picture, last in evidence.last_use.items() if pictures else ():
-        assert pictures is not None
-        first = evidence.first_use[picture]
-        is_erased = evidence.erased_pictures.get(picture, 0) > last
-        report.erased += is_erased
-        if not isinstance(picture, str) or not is_digest(picture):
-            part.add(first, N_("Entry {n} is no entry any more."), n=first)
-        elif is_erased and pictures.has_file(picture):
-            part.add(first, N_("The picture of entry {n} was erased, but is there."), n=first)
-        elif not is_erased and pictures.get(picture) is None and is_whole:
-            part.add(first, N_("The picture of entry {n} is missing or changed."), n=first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +13,8 @@ from rich.table import Table
 
 from r2t2_core.audit.access import Principal
 from r2t2_core.audit.anchors import read_anchor, write_anchor
+from r2t2_core.audit.bundle import export as export_bundle
+from r2t2_core.audit.entries import DECISION
 from r2t2_core.audit.erasure import (
     What,
     erase,
@@ -21,10 +24,13 @@ from r2t2_core.audit.erasure import (
 )
 from r2t2_core.audit.keys import load_public
 from r2t2_core.audit.recorder import Recorder, open_recorder
+from r2t2_core.audit.replay import Replay, parse_range
+from r2t2_core.audit.replay import replay as replay_entry
 from r2t2_core.audit.search import Filter, search
 from r2t2_core.audit.verification import Part, Report
 from r2t2_core.audit.verification import verify as verify_log
 from r2t2_core.cli.output import complain, complaints, output
+from r2t2_core.engine import Engine
 from r2t2_core.errors import AuditError
 from r2t2_core.i18n import N_
 from r2t2_core.settings import Settings
@@ -157,6 +163,83 @@ def _anchored(report: Report) -> str:
     if report.anchor_state == "unanchored":
         return f"no{open_end}"
     return f"up to entry {report.anchored_to}, {report.anchored_at}{open_end}"
+
+
+@audit_app.command()
+def replay(
+    entry: Annotated[list[str] | None, typer.Argument(help="Numbers or identifiers.")] = None,
+    range: Annotated[
+        str | None, typer.Option("--range", help="Entries by number: 5-20, 5- or -20.")
+    ] = None,
+) -> None:
+    """Compute decisions again and say how near they come. Exit 1 where one diverged."""
+    verdicts = set()
+    with complaints():
+        recorder, who = opened()
+        recorder.access.require(who, "replay")
+        names = list(entry or ())
+        if range is not None:
+            names += _decisions_in(recorder, who, parse_range(range, recorder.log.count()))
+        if not names:
+            raise AuditError(N_("There is nothing to replay."), N_("Name an entry or a range."))
+        engine = Engine.load(recorder.settings)
+        for name in names:
+            found = replay_entry(recorder, engine, name, who)
+            verdicts.add(found.verdict)
+            with output():
+                for line in replay_lines(name, found):
+                    Console(markup=False, highlight=False).print(line, soft_wrap=True)
+    if verdicts - {"bit_exact", "within_tolerance"}:
+        raise typer.Exit(EXIT_BAD_LOG)
+
+
+def _decisions_in(recorder: Recorder, who: Principal, numbers: Iterable[int]) -> list[str]:
+    """Return which of these entries are decisions."""
+    return [
+        str(number) for number in numbers if recorder.find(str(number), who).entry.kind == DECISION
+    ]
+
+
+def replay_lines(name: str, found: Replay) -> list[str]:
+    """Return what a replay found, in words."""
+    lines = [f"{name}: {found.verdict.replace('_', ' ')}"]
+    lines += [f"  {text}" for text in found.missing]
+    if found.problem:
+        lines.append(f"  {found.problem}")
+    comparison = found.comparison
+    if comparison is not None and comparison.largest_at is not None:
+        lines.append(f"  largest difference {comparison.largest:.3g} at {comparison.largest_at}")
+    if comparison is not None and (first := comparison.first) is not None:
+        at = "" if first.step is None else f", {first.strategy}, step {first.step}"
+        lines.append(
+            f"  first difference: {first.stage}{at}: {first.path} was {first.recorded}, "
+            f"is {first.replayed}"
+        )
+    lines += [f"  {name} was {old}, is {new}" for name, (old, new) in found.differs.items()]
+    return lines
+
+
+@audit_app.command()
+def export(
+    entry: Annotated[list[str], typer.Argument(help="Numbers or identifiers.")],
+    out: Annotated[Path, typer.Option(help="The zip.")] = Path("audit-bundle.zip"),
+) -> None:
+    """Write entries, their evidence and a program that checks them into one zip."""
+    with complaints():
+        recorder, who = opened()
+        data = export_bundle(recorder, entry, who, recorder.settings.reference_dir)
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_bytes(data)
+        except OSError as error:
+            raise AuditError(
+                N_("The bundle {path} cannot be written: {reason}."),
+                N_("Make room or give permission, and try again."),
+                path=str(out),
+                reason=error.strerror or str(error),
+            ) from error
+    with output():
+        Console().print(str(out), soft_wrap=True)
 
 
 @audit_app.command()

@@ -23,7 +23,8 @@ from r2t2_core.audit.chain import payload_hash, salted_hash
 from r2t2_core.audit.database import Database, may_pass
 from r2t2_core.audit.keys import SigningKey, key_path
 from r2t2_core.audit.log import AuditLog, Draft
-from r2t2_core.audit.recorder import Recorder, decision_of
+from r2t2_core.audit.recorder import Recorder
+from r2t2_core.audit.restoring import decision_of
 from r2t2_core.audit.schema import metadata
 from r2t2_core.audit.verification import verify
 from r2t2_core.errors import AuditError

@@ -83,8 +83,8 @@ def test_an_edit_with_its_hash_made_to_fit_is_named(full):
         forged = payload.replace("Made up", "Made xx")
         previous = json.loads(payload)["previous_hash"]
         database.execute(
-            "UPDATE decisions SET payload=?, entry_hash=? WHERE sequence=3",
-            (forged, entry_hash(3, previous, payload_hash(forged))),
+            "UPDATE decisions SET payload=?, entry_hash=?, payload_hash=? WHERE sequence=3",
+            (forged, entry_hash(3, previous, payload_hash(forged)), payload_hash(forged)),
         )
     report = look(full)
     assert not report.chain.ok
@@ -99,8 +99,13 @@ def test_the_last_entry_forged_with_its_hash_is_named(full):
         forged = payload.replace("approved", "rejected")
         previous = json.loads(payload)["previous_hash"]
         database.execute(
-            "UPDATE decisions SET payload=?, entry_hash=? WHERE sequence=?",
-            (forged, entry_hash(ENTRIES, previous, payload_hash(forged)), ENTRIES),
+            "UPDATE decisions SET payload=?, entry_hash=?, payload_hash=? WHERE sequence=?",
+            (
+                forged,
+                entry_hash(ENTRIES, previous, payload_hash(forged)),
+                payload_hash(forged),
+                ENTRIES,
+            ),
         )
     report = look(full)
     assert report.chain.ok
@@ -159,13 +164,14 @@ def test_a_removed_database_is_found(full):
 def test_swapped_entries_are_found(full):
     with raw(full) as database:
         rows = database.execute(
-            "SELECT entry_id, entry_hash, payload FROM decisions WHERE sequence IN (2, 4) "
-            "ORDER BY sequence"
+            "SELECT entry_id, entry_hash, payload_hash, payload FROM decisions "
+            "WHERE sequence IN (2, 4) ORDER BY sequence"
         ).fetchall()
         database.execute("UPDATE decisions SET entry_id = sequence WHERE sequence IN (2, 4)")
         for sequence, row in ((4, rows[0]), (2, rows[1])):
             database.execute(
-                "UPDATE decisions SET entry_id=?, entry_hash=?, payload=? WHERE sequence=?",
+                "UPDATE decisions SET entry_id=?, entry_hash=?, payload_hash=?, payload=? "
+                "WHERE sequence=?",
                 (*row, sequence),
             )
     report = look(full)
@@ -187,8 +193,8 @@ def rewrite(recorder: Recorder, key: SigningKey, count: int = ENTRIES) -> None:
             forged = json.dumps(entry, sort_keys=True, separators=(",", ":"))
             previous = entry_hash(sequence, previous, payload_hash(forged))
             database.execute(
-                "UPDATE decisions SET payload=?, entry_hash=? WHERE sequence=?",
-                (forged, previous, sequence),
+                "UPDATE decisions SET payload=?, entry_hash=?, payload_hash=? WHERE sequence=?",
+                (forged, previous, payload_hash(forged), sequence),
             )
         database.execute("UPDATE facets SET purpose='forged'")
         head = Head(count=count, entry_hash=previous, signed_at="2026-01-01T00:00:00+00:00")
@@ -303,7 +309,7 @@ def changed(value: object, place: int, bit: int) -> list[object]:
 
 def write(database: sqlite3.Connection, cell: tuple[str, str, object, object], new: object) -> bool:
     """Put a value into a cell, text as text; tell whether the database let it."""
-    table, column, key, old = cell
+    table, column, key, _old = cell
     name = "id" if table == "heads" else "sequence"
     value = "CAST(? AS TEXT)" if isinstance(new, bytes) else "?"
     try:

@@ -18,6 +18,7 @@ def upgrade() -> None:
         sa.Column("sequence", _SEQUENCE, primary_key=True, autoincrement=False),
         sa.Column("entry_id", sa.String(64), nullable=False, unique=True),
         sa.Column("entry_hash", sa.String(64), nullable=False),
+        sa.Column("payload_hash", sa.String(64), nullable=False),
         sa.Column("payload", sa.Text, nullable=False),
     )
     op.create_table(
@@ -36,6 +37,7 @@ def upgrade() -> None:
         sa.Column("rerouted", sa.Boolean),
         sa.Column("gained", sa.String(80)),
         sa.Column("picture", sa.String(64)),
+        sa.Column("model_fingerprint", sa.String(64)),
     )
     op.create_index("facets_subject", "facets", ["subject"])
     op.create_index("facets_picture", "facets", ["picture"])
