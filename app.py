@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.frame.access import ask_who
 from pages.frame.language import choose_language
 from r2t2_core.i18n import gettext as _
 
@@ -11,6 +12,7 @@ st.set_page_config(
     page_title="R2-T2 Workbench", page_icon="🧭", layout="wide", initial_sidebar_state=264
 )
 choose_language()
+ask_who()
 page = st.navigation(
     [
         st.Page("pages/home.py", title=_("Home"), icon=":material/home:", default=True),
@@ -38,6 +40,12 @@ page = st.navigation(
             title=_("Debug"),
             icon=":material/bug_report:",
             url_path="debugging",
+        ),
+        st.Page(
+            "pages/audit.py",
+            title=_("Audit"),
+            icon=":material/verified_user:",
+            url_path="audit-log",
         ),
     ],
     position="sidebar",

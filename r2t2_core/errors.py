@@ -76,5 +76,13 @@ class ExplanationError(WorkbenchError):
     """A decision cannot be explained here: model, reference set or picture are not its own."""
 
 
+class AuditError(WorkbenchError):
+    """An entry cannot be recorded, read, replayed or proved."""
+
+
+class AccessError(WorkbenchError):
+    """Who asks is unknown, or may not do it."""
+
+
 class Cancelled(WorkbenchError):  # noqa: N818 (it is no error of anybody)
     """The person who asked has cancelled the work."""
