@@ -32,6 +32,7 @@ SETTINGS: dict[str, Sequence[str]] = {
     "radius": ("0.5", "0.6", "0.7", "0.8"),
     "kernel": tuple(KERNELS),
     "bandwidth_rule": tuple(BANDWIDTH_RULES),
+    "image_share": ("0", "0.1", "0.25", "0.5"),
     "steps": ("1", "2", "5", "10", "20", "50"),
     "step_size": ("0.03", "0.1", "0.3", "0.5", "1", "2"),
     "final_step_size": ("0", "0.0005", "0.05", "0.3"),
@@ -131,7 +132,7 @@ def settings_of(strategy: str) -> dict[str, dict[str, str]]:
             found[axis] = {value: f"{strategy}@{value}" for value in values}
         elif axis == "radius":
             found[axis] = {value: f"{strategy}:mode=ball:radius={value}" for value in values}
-        elif axis in ("n_neighbours", "kernel", "bandwidth_rule") or axis in own:
+        elif axis in ("n_neighbours", "kernel", "bandwidth_rule", "image_share") or axis in own:
             found[axis] = {value: f"{strategy}:{axis}={value}" for value in values}
     return found
 
@@ -158,6 +159,9 @@ def reference_variants(engine: Engine) -> Iterator[tuple[str, str, Engine]]:
     narrow = np.flatnonzero(np.isin(reference.families, NARROW))
     if len(narrow):
         yield "mismatch", ", ".join(NARROW), using(narrow, None, "narrow families")
+    for style in sorted(set(reference.styles.tolist())):
+        rows = np.flatnonzero(reference.styles == style)
+        yield "mismatch", f"{style} alone", using(rows, None, f"{style} alone")
 
 
 def noisy(engine: Engine, labels: np.ndarray, share: float) -> Engine:

@@ -23,6 +23,9 @@ from r2t2_core.types import Neighbours
 BALL_LIMIT = 50
 """A ball holds no more than this many neighbours, the nearest."""
 
+POOL = 500
+"""Nearest questions that are ranked anew where the picture has a share in the similarity."""
+
 MARGIN = 20
 """How many more than wanted are looked at, so that near-duplicates can be dropped."""
 
@@ -54,6 +57,12 @@ class RetrievalParams(BaseModel):
     )
     bandwidth_rule: Literal["mean_distance", "median", "kth"] = Field(
         default="mean_distance", description=N_("How the kernel's bandwidth follows the distances.")
+    )
+    image_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description=N_("Share of the picture in the similarity; 0 looks at the question alone."),
     )
     duplicate_threshold: float = Field(
         default=0.95,
@@ -96,7 +105,7 @@ class Retrieved:
     image_similarity : ndarray (B, K), float32
         Cosine of the standardised picture features.
     similarity_best : ndarray (B,), float32
-        Similarity of the nearest admitted sample that is no near-duplicate.
+        Similarity of the nearest admitted question that is no near-duplicate.
     """
 
     neighbours: Neighbours
@@ -215,7 +224,7 @@ class ReferenceIndex:
             duplicates,
             near.usable.sum(1) > wanted if params.mode == "ball" else np.zeros(len(mask), bool),
             np.where(mask, image_similarity, 0).astype(np.float32),
-            np.where(near.duplicate, -1, near.similarity).max(1).astype(np.float32),
+            near.nearest.astype(np.float32),
         )
 
     def search_of(self, policy: str) -> TextSearch:
@@ -254,7 +263,7 @@ class ReferenceIndex:
         wanted: int,
     ) -> _Near:
         """Look at the nearest samples, and at more where near-duplicates leave too few."""
-        looked = min(index.size, wanted + MARGIN)
+        looked = min(index.size, max(wanted + MARGIN, POOL if params.image_share else 0))
         queries = np.ascontiguousarray(embeddings, dtype=np.float32)
         while True:
             similarity, places = index.search(queries, looked)
@@ -266,9 +275,17 @@ class ReferenceIndex:
             if looked == index.size or (usable.sum(1) > wanted).all():
                 break
             looked = min(index.size, 4 * looked)
+        nearest = np.where(duplicate, -1, similarity).max(1)
+        if params.image_share:
+            mixed = _mix(similarity, image_similarity, params.image_share)
+            order = np.argsort(-mixed, axis=1, kind="stable")
+            similarity, places, image_similarity, duplicate, usable = (
+                np.take_along_axis(values, order, 1)
+                for values in (mixed, places, image_similarity, duplicate, usable)
+            )
         if params.mode == "ball":
             usable &= similarity >= params.radius
-        return _Near(places, similarity, image_similarity, duplicate, usable)
+        return _Near(places, similarity, image_similarity, duplicate, usable, nearest)
 
     def _neighbours(
         self, rows: np.ndarray, similarity: np.ndarray, params: RetrievalParams
@@ -336,13 +353,23 @@ class ReferenceIndex:
 
 @dataclass(frozen=True)
 class _Near:
-    """What lies near B queries, nearest first: all arrays (B, L)."""
+    """What lies near B queries, nearest first: arrays (B, L).
+
+    `nearest` (B,) is the similarity of the nearest question that is no near-duplicate.
+    """
 
     places: np.ndarray
     similarity: np.ndarray
     image_similarity: np.ndarray
     duplicate: np.ndarray
     usable: np.ndarray
+    nearest: np.ndarray
+
+
+def _mix(similarity: np.ndarray, image_similarity: np.ndarray, share: float) -> np.ndarray:
+    """Return the similarity of question and picture together; a picture unlike counts as nothing."""
+    mixed: np.ndarray = (1 - share) * similarity + share * np.maximum(image_similarity, 0)
+    return mixed.astype(np.float32)
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

@@ -190,6 +190,11 @@ class ReferenceSet:
         """Question families (N,), str."""
         return np.array(self._table["family"].to_pylist())
 
+    @property
+    def styles(self) -> np.ndarray:
+        """Styles of the pictures (N,), str; empty where they are not known."""
+        return np.array(self._table["style"].to_pylist())
+
     def variant(
         self,
         rows: np.ndarray,

@@ -228,3 +228,24 @@ def test_a_ball_says_when_it_is_too_full(folder, monkeypatch):
     for radius, full in ((0.0, True), (0.99, False)):
         params = RetrievalParams(policy="all_labelled", mode="ball", radius=radius)
         assert index.retrieve(queries, features, params).truncated.tolist() == [full]
+
+
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_a_picture_with_a_share_ranks_as_brute_force_does(folder, share):
+    reference = ReferenceSet.load(folder)
+    index = ReferenceIndex(reference)
+    rng = np.random.default_rng(5)
+    query, features = rng.normal(size=(2, DIMENSION)), rng.normal(size=(2, FEATURES))
+    query = (query / np.linalg.norm(query, axis=1, keepdims=True)).astype(np.float32)
+    params = RetrievalParams(policy="all_labelled", image_share=share, n_neighbours=6)
+    found = index.retrieve(query, features.astype(np.float32), params)
+    text = query @ reference.embeddings.T
+    picture = _unit(features) @ _unit(reference.image_features).T
+    mixed = (1 - share) * text + share * np.maximum(picture, 0)
+    for row in range(2):
+        expected = np.argsort(-mixed[row], kind="stable")[:6]
+        similar = mixed[row][found.neighbours.index[row].numpy()]
+        assert similar == pytest.approx(mixed[row][expected], abs=1e-5)
+        assert found.neighbours.similarity[row].numpy() == pytest.approx(similar, abs=1e-5)
+    # The gate's nearness stays that of the question.
+    assert found.similarity_best == pytest.approx(text.max(1), abs=1e-5)
