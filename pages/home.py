@@ -14,6 +14,7 @@ from pages.home_view.case import live_case
 from pages.home_view.costs import show_costs
 from pages.home_view.player import player_data, show_player
 from pages.home_view.tiles import show_tiles
+from pages.reroute_view.link import WRITTEN
 from r2t2_core.decision import Decision
 from r2t2_core.engine import Engine
 from r2t2_core.errors import RunError, WorkbenchError
@@ -70,8 +71,10 @@ def show_buttons(case: GalleryCase, report: str, decision: Decision) -> None:
     if second.button(
         _("See why it happened"), key="home.why", width="stretch", icon=":material/alt_route:"
     ):
+        # The link is followed even where it is the one that was followed last.
+        st.session_state.pop(WRITTEN, None)
         st.switch_page("pages/reroute.py", query_params={"case": case.id})
-    third, fourth, fifth = st.columns(3, gap="small")
+    third, fourth = st.columns(2, gap="small")
     if third.button(
         _("The evidence"), key="home.evidence", width="stretch", icon=":material/bar_chart:"
     ):
@@ -89,7 +92,7 @@ def show_buttons(case: GalleryCase, report: str, decision: Decision) -> None:
             "application/json", key="home.record", on_click="ignore", width="stretch",
             icon=":material/fact_check:",
         )  # fmt: skip
-    fifth.download_button(
+    st.download_button(
         _("One page to take along"), report, "r2t2.html", "text/html", key="home.report",
         on_click="ignore", width="stretch", icon=":material/print:",
         help=_("A page for the meeting; the browser prints it or saves it as PDF."),

@@ -14,7 +14,7 @@ from pages.frame.style import STYLE, heading, show_problem
 from pages.reroute_view.causes import analysis_of, show_causes, show_words
 from pages.reroute_view.details import show_neighbours, show_numbers
 from pages.reroute_view.inputs import Request, read_request
-from pages.reroute_view.link import Starts, adopt, follow_link, show_link
+from pages.reroute_view.link import Starts, adopt, follow_link
 from pages.reroute_view.story import show_story
 from pages.reroute_view.trajectories import show_trajectories
 from pages.reroute_view.what_if import show_what_if
@@ -209,13 +209,12 @@ def explain(engine: Engine, decision: Decision, image: bytes, case: str | None) 
     analysis = analysis_of(engine, decision, image)
     if analysis is not None:
         show_words(decision, analysis)
-    show_trajectories(engine, decision, analysis, case)
+    show_trajectories(engine, decision, analysis, image, case)
     if analysis is not None:
         show_causes(engine, decision, analysis, image)
         show_what_if(engine, decision, analysis, image)
     show_neighbours(decision, engine.reference.root)
     show_numbers(decision, analysis)
-    show_link(engine, decision, analysis, image, case)
 
 
 page()

@@ -7,7 +7,9 @@ import streamlit as st
 from pages.frame.loading import gallery, gallery_picture
 from r2t2_core.decision import Decision
 from r2t2_core.engine import Engine
+from r2t2_core.errors import WorkbenchError
 from r2t2_core.gallery import GalleryCase
+from r2t2_core.i18n import N_
 
 TRIED = 4
 """Cases that are tried, until one is repaired."""
@@ -28,11 +30,15 @@ def live_case(engine: Engine) -> tuple[GalleryCase, bytes, Decision]:
 
 
 def _answer(engine: Engine) -> tuple[GalleryCase, bytes, Decision]:
-    cases = sorted(gallery(), key=lambda case: case.outcome != "repaired")
-    for number, case in enumerate(cases[:TRIED], start=1):
+    found = None
+    for case in sorted(gallery(), key=lambda case: case.outcome != "repaired")[:TRIED]:
         picture = gallery_picture(case.image)
         decision = engine.answer(picture, case.question, label=case.label)
-        wrong, right = decision.base.answer != case.label, decision.final.answer == case.label
-        if (wrong and right) or number == min(TRIED, len(cases)):
-            return case, picture, decision
-    raise AssertionError("the gallery has at least one case")
+        found = (case, picture, decision)
+        if decision.base.answer != case.label == decision.final.answer:
+            break
+    if found is None:
+        raise WorkbenchError(
+            N_("The gallery holds no case."), N_("Restore the folder from the repository.")
+        )
+    return found

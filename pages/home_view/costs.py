@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 import streamlit as st
 
+from pages.frame.language import apply_language
 from pages.frame.style import heading
 from r2t2_core.evaluation.headline import Headline
 from r2t2_core.evaluation.upkeep import Upkeep
@@ -99,8 +100,10 @@ def cost_table(entries: list[Way], questions: int, rate: float) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+@st.fragment
 def show_costs(upkeep: Upkeep | None, rerouted: Headline, finetuned: Headline | None) -> None:
     """Show the comparison; without a measurement, say how to make one."""
+    apply_language()
     heading(_("What it costs, against changing the model"))
     if upkeep is None:
         st.caption(

@@ -13,7 +13,6 @@ export default function (component) {
     players.set(root, player);
   }
   player.update(component.data);
-  return () => player.stop();
 }
 
 function make(tag, name, parent, text) {
@@ -127,13 +126,13 @@ class Player {
   play() {
     this.stop();
     this.timer = setInterval(() => {
+      if (!this.root.isConnected) return this.stop();
       if (this.place >= this.data.shots.length - 1) {
         this.stop();
-        this.draw();
-        return;
+        return this.draw();
       }
       this.place += 1;
-      this.draw();
+      return this.draw();
     }, PACE);
     this.draw();
   }

@@ -258,29 +258,20 @@ def _said(answer: str, probability: float) -> str:
 
 
 def _show_looks(engine: Engine, decision: Decision, analysis: Analysis, image: bytes) -> None:
-    # A fragment may hold an older analysis than the session.
-    current: Analysis = st.session_state.get(f"analysis.{decision.id}", analysis)
-    if current.occlusion is None:
+    if analysis.occlusion is None:
         st.caption(
             _(
                 "Parts of the picture are hidden one after the other, and every expert is asked "
                 "again; where its output moves, it looks."
             )
         )
-        if not st.button(_("Show where they look"), key="looks", icon=":material/visibility:"):
-            return
-        try:
-            with st.spinner(_("Hiding parts of the picture")):
-                current = with_occlusion(engine, decision, image, current)
-        except WorkbenchError as error:
-            show_problem(error)
-            return
-        st.session_state[f"analysis.{decision.id}"] = current
-    assert current.occlusion is not None
+        if st.button(_("Show where they look"), key="looks", icon=":material/visibility:"):
+            _look(engine, decision, analysis, image)
+        return
     picture = read_image(image).image
     figures = []
-    for place, entry in enumerate(current.occlusion.maps):
-        data = base64.b64encode(spotlight(picture, current.occlusion, entry)).decode()
+    for place, entry in enumerate(analysis.occlusion.maps):
+        data = base64.b64encode(spotlight(picture, analysis.occlusion, entry)).decode()
         title, colour = _map_title(entry, place)
         words = _("hardly looks") if entry.total == 0 else f"“{entry.answer}”"
         figures.append(
@@ -297,7 +288,21 @@ def _show_looks(engine: Engine, decision: Decision, analysis: Analysis, image: b
         )
     )
     with st.expander(_("The numbers")):
-        st.dataframe(look_table(current), hide_index=True, width="stretch")
+        st.dataframe(look_table(analysis), hide_index=True, width="stretch")
+
+
+def _look(engine: Engine, decision: Decision, analysis: Analysis, image: bytes) -> None:
+    """Add the maps to the analysis, and show the page again with them."""
+    try:
+        with st.spinner(_("Hiding parts of the picture")):
+            found = with_occlusion(engine, decision, image, analysis)
+        if st.session_state.get(f"kept.{decision.id}"):
+            store().keep_analysis(found)
+    except WorkbenchError as error:
+        show_problem(error)
+        return
+    st.session_state[f"analysis.{decision.id}"] = found
+    st.rerun()
 
 
 def _map_title(entry: OcclusionMap, place: int) -> tuple[str, str]:

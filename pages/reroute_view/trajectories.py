@@ -14,7 +14,7 @@ from pages.frame.cases import picture_data
 from pages.frame.language import apply_language
 from pages.frame.style import CHART, heading, legend
 from pages.frame.words import STOP_REASONS, expert_names, strategy_titles
-from pages.reroute_view.link import update_address
+from pages.reroute_view.link import show_link, update_address
 from r2t2_core.analysis import Analysis
 from r2t2_core.decision import Decision, StepRecord, TrajectoryRecord
 from r2t2_core.engine import Engine
@@ -30,7 +30,7 @@ PACE = 0.9
 
 
 def show_trajectories(
-    engine: Engine, decision: Decision, analysis: Analysis | None, case: str | None
+    engine: Engine, decision: Decision, analysis: Analysis | None, image: bytes, case: str | None
 ) -> None:
     """Show how the routing moved; the slider moves every chart.
 
@@ -39,11 +39,11 @@ def show_trajectories(
     """
     playing = st.session_state.get(f"playing.{decision.id}", False)
     shown = st.fragment(_trajectories, run_every=PACE if playing else None)
-    shown(engine, decision, analysis, case)
+    shown(engine, decision, analysis, image, case)
 
 
 def _trajectories(
-    engine: Engine, decision: Decision, analysis: Analysis | None, case: str | None
+    engine: Engine, decision: Decision, analysis: Analysis | None, image: bytes, case: str | None
 ) -> None:
     apply_language()
     titles = strategy_titles()
@@ -62,6 +62,7 @@ def _trajectories(
     _step_charts(decision, record, step)
     _shared_charts(decision, titles, step)
     _tables(decision)
+    show_link(engine, decision, analysis, image, case)
 
 
 def _controls(

@@ -100,47 +100,39 @@ def parallel_axes(scene: Scene, *, height: int = 360) -> go.Figure:
             name=name,
             hoverinfo="skip",
         )
-    for neighbour in scene.decision.neighbours:
-        marked = neighbour.id == scene.marked
-        _line(
-            figure,
-            axes,
-            scene.weights(neighbour.routing),
-            _("neighbours"),
-            {"color": FLIP if marked else GREY, "width": 3 if marked else 1},
-            opacity=1 if marked else FAINT,
-            legend=neighbour is scene.decision.neighbours[0],
-            hover=_about(neighbour),
-        )
+    neighbours = scene.decision.neighbours
+    _lines(
+        figure,
+        [scene.weights(neighbour.routing) for neighbour in neighbours],
+        [_about(neighbour) for neighbour in neighbours],
+        _("neighbours"),
+        {"color": GREY, "width": 1},
+        FAINT,
+    )
+    for neighbour in neighbours:
+        if neighbour.id == scene.marked:
+            row, line = scene.weights(neighbour.routing), {"color": FLIP, "width": 3}
+            _lines(figure, [row], [_about(neighbour)], neighbour.id, line, 1)
     for record in scene.decision.trajectories:
         if record.strategy == scene.shown or len(record.steps) < 2:
             continue
-        style = {
-            "color": strategy_colour(record.strategy),
-            "width": 1.5,
-            "dash": strategy_dash(record.strategy),
-        }
-        title = scene.titles[record.strategy]
-        weights = scene.weights(record.last.routing)
-        _line(figure, axes, weights, title, style, opacity=0.7, hover=title)
+        title, end = scene.titles[record.strategy], scene.weights(record.last.routing)
+        colour, dash = strategy_colour(record.strategy), strategy_dash(record.strategy)
+        _lines(figure, [end], [title], title, {"color": colour, "width": 1.5, "dash": dash}, 0.7)
     colour = strategy_colour(scene.shown)
-    for number, point in enumerate(scene.record.steps):
-        if number in (0, scene.step):
-            continue
-        _line(
-            figure,
-            axes,
-            scene.weights(point.routing),
-            _("other steps"),
-            {"color": colour, "width": 1},
-            opacity=0.3,
-            legend=number == max(1, int(scene.step == 1) + 1),
-            hover=_("step {step}").format(step=point.step),
-        )
+    others = [point for point in scene.record.steps[1:] if point.step != scene.step]
+    _lines(
+        figure,
+        [scene.weights(point.routing) for point in others],
+        [_("step {step}").format(step=point.step) for point in others],
+        _("other steps"),
+        {"color": colour, "width": 1},
+        0.3,
+    )
     start, here = scene.record.steps[0], scene.record.steps[scene.step]
     router = {"color": GREY, "width": 3, "dash": "dot"}
     name = _("router's own")
-    _line(figure, axes, scene.weights(start.routing), name, router, hover=name)
+    _lines(figure, [scene.weights(start.routing)], [name], name, router, 1)
     name = _("{strategy}, step {step}").format(strategy=scene.titles[scene.shown], step=here.step)
     figure.add_scatter(
         x=axes,
@@ -164,27 +156,31 @@ def parallel_axes(scene: Scene, *, height: int = 360) -> go.Figure:
     return figure.update_layout(legend={"y": -0.2, "yanchor": "top", "font": {"size": 11}})
 
 
-def _line(
+def _lines(
     figure: go.Figure,
-    axes: Sequence[int],
-    weights: Sequence[float],
+    rows: Sequence[Sequence[float]],
+    about: Sequence[str],
     name: str,
     line: Mapping[str, object],
-    *,
-    hover: str,
-    opacity: float = 1.0,
-    legend: bool = True,
+    opacity: float,
 ) -> None:
+    """Draw several routings as one trace, since many traces are slow; a gap parts two of them."""
+    x: list[int | None] = []
+    y: list[float | None] = []
+    text: list[str] = []
+    for weights, words in zip(rows, about, strict=True):
+        x += [*range(len(weights)), None]
+        y += [*weights, None]
+        text += [words] * (len(weights) + 1)
     figure.add_scatter(
-        x=list(axes),
-        y=list(weights),
+        x=x,
+        y=y,
+        text=text,
         mode="lines",
         name=name,
-        legendgroup=name,
-        showlegend=legend,
         line=dict(line),
         opacity=opacity,
-        hovertemplate=f"%{{y:.3f}}<extra>{hover}</extra>",
+        hovertemplate="%{text}: %{y:.3f}<extra></extra>",
     )
 
 

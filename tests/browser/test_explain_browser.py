@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from tests.browser.test_reroute_browser import address, browser_path
 from tools.screenshots import ARGUMENTS
@@ -71,7 +71,7 @@ def test_home_plays_once_can_be_stepped_and_leads_to_the_case(page: Page, addres
     player = page.locator(".player")
     player.wait_for()
     last = player.locator(".dots i").count() - 1
-    page.wait_for_function(f"() => document.querySelector('.player').dataset.shot === '{last}'")
+    expect(player).to_have_attribute("data-shot", str(last), timeout=60_000)
     player.focus()
     player.press("ArrowLeft")
     assert player.get_attribute("data-shot") == str(last - 1)

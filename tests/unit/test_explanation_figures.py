@@ -28,6 +28,13 @@ def trace(figure, name):
     return next(entry for entry in figure.data if entry.name == name)
 
 
+def rows_of(drawn, size):
+    """The lines of a trace that holds several, parted by gaps."""
+    values = list(drawn.y)
+    assert all(value is None for value in values[size :: size + 1])
+    return [values[start : start + size] for start in range(0, len(values), size + 1)]
+
+
 @pytest.fixture(scope="module")
 def scene(engine, cases, gallery_dir):
     from r2t2_core.explain.analyse import analyse
@@ -46,29 +53,17 @@ def test_parallel_axes_draw_the_step_the_router_and_every_neighbour(scene):
     record = scene.decision.trajectory("ngd")
     here = next(entry for entry in figure.data if entry.name.endswith("3"))
     assert list(here.y) == list(record.steps[3].routing)
-    assert list(trace(figure, "router's own").y) == list(record.steps[0].routing)
-    neighbours = [entry for entry in figure.data if entry.name == "neighbours"]
-    assert [list(entry.y) for entry in neighbours] == [
-        list(neighbour.routing) for neighbour in scene.decision.neighbours
-    ]
-    assert sum(bool(entry.showlegend) for entry in neighbours) == 1
-    assert neighbours[1].line.width > neighbours[0].line.width
-    band = trace(figure, "reference set: middle 50 %")
     size = len(scene.experts)
+    assert rows_of(trace(figure, "router's own"), size) == [list(record.steps[0].routing)]
+    neighbours = scene.decision.neighbours
+    assert rows_of(trace(figure, "neighbours"), size) == [list(n.routing) for n in neighbours]
+    (marked,) = [entry for entry in figure.data if entry.name == scene.marked]
+    assert rows_of(marked, size) == [list(neighbours[1].routing)]
+    band = trace(figure, "reference set: middle 50 %")
     assert list(band.y[:size]) == list(scene.plane.quantiles[3])
     assert list(band.y[size:]) == list(reversed(scene.plane.quantiles[1]))
-    others = [entry for entry in figure.data if entry.name == "other steps"]
-    assert len(others) == len(record.steps) - 2
-    assert sum(bool(entry.showlegend) for entry in others) == 1
-
-
-def test_every_step_has_one_legend_entry_for_the_others(scene):
-    from dataclasses import replace
-
-    for step in range(len(scene.record.steps)):
-        figure = parallel_axes(replace(scene, step=step))
-        others = [entry for entry in figure.data if entry.name == "other steps"]
-        assert sum(bool(entry.showlegend) for entry in others) == 1, step
+    others = [point for point in record.steps[1:] if point.step != 3]
+    assert rows_of(trace(figure, "other steps"), size) == [list(p.routing) for p in others]
 
 
 def test_the_flat_view_stands_where_the_record_says(scene):
