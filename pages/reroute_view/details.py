@@ -80,6 +80,7 @@ def neighbour_table(decision: Decision) -> pd.DataFrame:
                 _("kernel weight"): entry.kernel_weight,
                 _("routing"): list(entry.routing),
                 _("sample"): entry.id,
+                **({_("layer"): entry.layer} if entry.layer else {}),
             }
             for entry in decision.neighbours
         ]

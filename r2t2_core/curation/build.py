@@ -234,7 +234,7 @@ def _compute(
     read: Sequence[Mapping[str, Any]],
 ) -> pa.Table:
     if not samples:
-        return pa.table({})
+        return pa.table({"id": pa.array([], pa.string())})
     prepared = model.prepare(samples)
     wanted = torch.tensor(labels)
     answers = model.answer(prepared).argmax(1).cpu()

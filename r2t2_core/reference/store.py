@@ -252,6 +252,11 @@ class ReferenceSet:
         root = self.layers[int(self.layer_of[row])].root
         return root / str(self._table["image"][row].as_py())
 
+    def picture_of(self, image: str, layer: str = "") -> Path:
+        """Return the path of a picture as a decision names it, in the layer that it names."""
+        roots = {entry.name: entry.root for entry in self.layers}
+        return roots.get(layer, self.root) / image
+
     def column(self, name: str) -> list[Any]:
         """Return a column of the table as plain values; empty strings where there is none."""
         if name not in self._table.column_names:

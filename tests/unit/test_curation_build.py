@@ -164,7 +164,7 @@ def test_a_killed_build_leaves_nothing_half_done(tmp_path):
     home = tmp_path / "reference"
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(folder), str(home)], check=False, timeout=300,
+        [sys.executable, "-c", KILLED, str(folder), str(home)], check=False, timeout=900,
         env=environment, capture_output=True,
     )  # fmt: skip
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
@@ -172,7 +172,6 @@ def test_a_killed_build_leaves_nothing_half_done(tmp_path):
     assert library.versions() == []
     parts = list(home.glob("work/*/parts/*.parquet"))
     assert len(parts) == 2
-    before = {path: path.stat().st_mtime_ns for path in parts}
     # A batch that was being written when the kill came.
     (parts[0].parent / "000002.parquet.tmp").write_bytes(b"half")
     calls = []
@@ -183,7 +182,6 @@ def test_a_killed_build_leaves_nothing_half_done(tmp_path):
     finally:
         building._compute = real
     assert len(calls) == 2
-    assert before
     other = built(Library(tmp_path / "other", tmp_path / "nowhere"), folder)
     assert made.version.manifest.content_hash == other.version.manifest.content_hash
 
