@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.frame.access import ask_who
 from pages.frame.language import choose_language
 from r2t2_core.i18n import gettext as _
 
@@ -11,6 +12,7 @@ st.set_page_config(
     page_title="R2-T2 Workbench", page_icon="🧭", layout="wide", initial_sidebar_state=264
 )
 choose_language()
+ask_who()
 page = st.navigation(
     [
         st.Page("pages/reroute.py", title=_("Re-route"), icon=":material/alt_route:", default=True),
@@ -20,6 +22,12 @@ page = st.navigation(
             title=_("Compare"),
             icon=":material/bar_chart:",
             url_path="comparison",
+        ),
+        st.Page(
+            "pages/audit.py",
+            title=_("Audit"),
+            icon=":material/verified_user:",
+            url_path="audit-log",
         ),
     ],
     position="sidebar",

@@ -6,6 +6,7 @@ from html import escape
 
 import streamlit as st
 
+from pages.frame.access import load_recorder, signed_in
 from pages.frame.job import Job
 from pages.frame.language import apply_language
 from pages.frame.loading import gallery, gallery_picture, load_engine
@@ -22,6 +23,9 @@ from r2t2_core.i18n import gettext as _
 # Seconds that a run waits for an answer before it shows progress.
 QUICK = 1.0
 
+# What the audit log says a decision of this page was made for.
+PURPOSE = "re-route page"
+
 UNFORESEEN = N_("Something went wrong that nobody foresaw: {reason}")
 REPORT_IT = N_("Try again; if it happens again, report it with this sentence.")
 
@@ -37,11 +41,15 @@ def start(engine: Engine, request: Request) -> None:
         missing = ImageError(N_("There is no picture yet."), N_("Choose, upload or compose one."))
         st.session_state["problem"] = (request.key, missing)
         return
+    recorder, who = load_recorder(), signed_in()
     job = st.session_state["job"] = Job.start(
         request.key,
-        lambda progress, cancelled: engine.answer(
+        lambda progress, cancelled: recorder.answer(
+            engine,
             image,
             request.question,
+            principal=who,
+            purpose=PURPOSE,
             retrieval=request.retrieval,
             parameters=request.parameters,
             strategy=request.strategy,
@@ -62,7 +70,9 @@ def collect() -> bool:
     st.session_state.pop("job")
     # The error itself is kept, not its text: the language may change before it is shown.
     try:
-        st.session_state["decision"] = (job.key, job.result())
+        answered = job.result()
+        st.session_state["decision"] = (job.key, answered.decision)
+        st.session_state["unrecorded"] = answered.problem
     except WorkbenchError as error:
         st.session_state["problem"] = (job.key, error)
     except Exception as error:  # The app stays up, and says what happened.
@@ -97,6 +107,8 @@ def show_result(engine: Engine, request: Request) -> Decision | None:
         show_welcome()
         return None
     if key == request.key:
+        if (unrecorded := st.session_state.get("unrecorded")) is not None:
+            show_problem(unrecorded)
         show_story(decision, engine.reference.root)
         return decision
     st.warning(

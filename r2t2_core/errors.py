@@ -68,5 +68,13 @@ class ModelError(WorkbenchError):
     """The model cannot be loaded, or its weights were changed."""
 
 
+class AuditError(WorkbenchError):
+    """An entry cannot be recorded, read, replayed or proved."""
+
+
+class AccessError(WorkbenchError):
+    """Who asks is unknown, or may not do it."""
+
+
 class Cancelled(WorkbenchError):  # noqa: N818 (it is no error of anybody)
     """The person who asked has cancelled the work."""

@@ -32,6 +32,23 @@ class Settings(BaseModel):
         `auto`, `cpu`, `cuda` or `mps` (`R2T2_DEVICE`).
     threads : int
         Threads of torch; 0 leaves torch's own choice (`R2T2_THREADS`).
+    database_url : str or None
+        Database of the audit log; `audit.db` in the data folder by default (`R2T2_DATABASE_URL`).
+    audit_policy : str
+        `strict`: what cannot be recorded is not shown; `tell`: it is shown with a warning
+        (`R2T2_AUDIT_POLICY`).
+    audit_key : Path or None
+        Private key that signs the log; below the data folder by default (`R2T2_AUDIT_KEY`).
+    anchor_dir : Path or None
+        Where anchors of the log are written, best on another machine (`R2T2_ANCHOR_DIR`).
+    anchor_every : int
+        Entries between two anchors (`R2T2_ANCHOR_EVERY`).
+    retention_days : int
+        How long pictures and questions are kept (`R2T2_RETENTION_DAYS`).
+    auth : str
+        `off`, or `tokens`: who asks must show one (`R2T2_AUTH`).
+    token : str or None
+        The token of whoever uses the command line (`R2T2_TOKEN`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +57,15 @@ class Settings(BaseModel):
     sample_data: Path = SAMPLE_DATA
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     threads: int = Field(default=0, ge=0, le=256)
+    # Without `repr`: an address may hold a password, and a token is one.
+    database_url: str | None = Field(default=None, repr=False)
+    audit_policy: Literal["strict", "tell"] = "strict"
+    audit_key: Path | None = None
+    anchor_dir: Path | None = None
+    anchor_every: int = Field(default=100, ge=1, le=1_000_000)
+    retention_days: int = Field(default=365, ge=1, le=36_500)
+    auth: Literal["off", "tokens"] = "off"
+    token: str | None = Field(default=None, repr=False)
 
     @classmethod
     def from_environment(cls) -> Settings:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import streamlit as st
 
+from pages.frame.access import load_recorder, signed_in
 from pages.frame.job import Job, Progress
 from pages.frame.language import apply_language
 from pages.frame.loading import load_engine
 from pages.frame.style import show_problem
+from r2t2_core.audit.log import now
 from r2t2_core.errors import WorkbenchError
 from r2t2_core.evaluation.baselines import BASELINES
 from r2t2_core.evaluation.costs import measure_costs
 from r2t2_core.evaluation.methods import parse_methods
+from r2t2_core.evaluation.metrics import score
 from r2t2_core.evaluation.runner import Run, evaluate
 from r2t2_core.evaluation.suites import load_suite
 from r2t2_core.i18n import N_
@@ -48,7 +52,10 @@ def show_own_suite() -> None:
         )
         limit = st.number_input(_("At most so many questions"), 10, 100_000, 1000, key="suite.n")
         if st.button(_("Evaluate"), key="suite.go", disabled=file is None) and file is not None:
-            _start(file.getvalue(), file.name, names, int(limit))
+            try:
+                _start(file.getvalue(), file.name, names, int(limit))
+            except WorkbenchError as error:
+                st.session_state["suite.problem"] = error
             st.rerun()
         if (problem := st.session_state.pop("suite.problem", None)) is not None:
             show_problem(problem)
@@ -56,6 +63,8 @@ def show_own_suite() -> None:
 
 def _start(data: bytes, name: str, methods: list[str], limit: int) -> None:
     engine, settings = load_engine(), Settings.from_environment()
+    recorder, who = load_recorder(), signed_in()
+    recorder.access.require(who, "evaluate")
     digest = hashlib.sha256(data).hexdigest()[:12]
     folder = settings.data_dir / "unpacked" / digest
     folder.mkdir(parents=True, exist_ok=True)
@@ -63,6 +72,7 @@ def _start(data: bytes, name: str, methods: list[str], limit: int) -> None:
     archive.write_bytes(data)
 
     def work(progress: Progress, cancelled: Callable[[], bool]) -> Run:
+        began = now()
         suite = load_suite(archive, folder / "files")
         chosen = parse_methods(methods, engine.defaults)
         run = evaluate(
@@ -75,6 +85,14 @@ def _start(data: bytes, name: str, methods: list[str], limit: int) -> None:
             cancelled=cancelled,
         )
         measure_costs(engine, chosen, run)
+        recorder.record_evaluation(
+            run.about,
+            run.folder / "results.parquet",
+            [asdict(entry) for entry in score(run.results)],
+            principal=who,
+            purpose="compare page",
+            started_at=began,
+        )
         return run
 
     st.session_state[JOB] = Job.start(digest, work)

@@ -9,6 +9,7 @@ import typer
 from transformers.utils import logging as transformers_logging
 
 from r2t2_core.cli.answer import answer
+from r2t2_core.cli.audit import audit_app
 from r2t2_core.cli.evaluate import ablate, evaluate, report
 from r2t2_core.cli.info import info, list_strategies
 
@@ -36,3 +37,4 @@ app.command()(ablate)
 app.command()(report)
 app.command(name="strategies")(list_strategies)
 app.command()(info)
+app.add_typer(audit_app, name="audit")

@@ -10,7 +10,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from r2t2_core.cli.output import complaints, output
+from r2t2_core.audit.recorder import open_recorder
+from r2t2_core.cli.output import complaints, output, warn
 from r2t2_core.decision import Decision, TrajectoryRecord
 from r2t2_core.engine import Engine
 from r2t2_core.intake.image import read_image_file
@@ -43,16 +44,25 @@ def answer(
     """Answer a question about a picture, before and after re-routing."""
     with complaints():
         data = read_image_file(image)
-        engine = Engine.load(Settings.from_environment())
-        decision = engine.answer(
+        settings = Settings.from_environment()
+        recorder = open_recorder(settings)
+        caller = recorder.access.caller()
+        engine = Engine.load(settings)
+        answered = recorder.answer(
+            engine,
             data,
             question,
+            principal=caller,
+            purpose="r2t2 answer",
             retrieval=_retrieval(engine, retrieve or []),
             parameters=_parameters(engine, param or []),
             strategies=None if strategy == ALL else [strategy or engine.default_strategy],
             strategy=None if strategy == ALL else strategy,
             label=label,
         )
+        decision = answered.decision
+    if answered.problem is not None:
+        warn(str(answered.problem))
     with output():
         if json:
             sys.stdout.buffer.write(decision.canonical_json() + b"\n")

@@ -25,6 +25,8 @@ from rich.progress import (
 from rich.status import Status
 from rich.table import Table
 
+from r2t2_core.audit.log import now
+from r2t2_core.audit.recorder import open_recorder
 from r2t2_core.cli.output import complaints, output
 from r2t2_core.engine import Engine
 from r2t2_core.errors import SuiteError
@@ -82,9 +84,13 @@ def evaluate(
     """Run strategies and baselines over suites; print accuracy, what was fixed and what broke."""
     with complaints():
         settings = Settings.from_environment()
+        recorder = open_recorder(settings)
+        caller = recorder.access.caller()
+        recorder.access.require(caller, "evaluate")
         suites = open_suites(settings, suite or [])
         engine = Engine.load(settings)
         methods = parse_methods(strategies.split(","), engine.defaults, seed)
+        began = now()
         stop = Event()
         with _stopped_by_interrupt(stop), _bar() as bar:
             task = bar.add_task("evaluating", total=None)
@@ -101,6 +107,14 @@ def evaluate(
             )
         measure_costs(engine, methods, run)
         scores = score(run.results)
+        recorder.record_evaluation(
+            run.about,
+            run.folder / "results.parquet",
+            [_plain(entry) for entry in scores],
+            principal=caller,
+            purpose="r2t2 evaluate",
+            started_at=began,
+        )
     if json is not None:
         json.parent.mkdir(parents=True, exist_ok=True)
         rows = [_plain(entry) for entry in scores]

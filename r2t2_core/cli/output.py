@@ -43,7 +43,13 @@ def output() -> Iterator[None]:
         complain(f"The result cannot be written: {error.strerror}.", EXIT_NO_OUTPUT)
 
 
-def complain(sentence: str, code: int) -> NoReturn:
+def warn(sentence: str, style: str = "yellow") -> None:
+    """Say a sentence on the error stream."""
     # One line, however narrow the terminal: programs read it too.
-    Console(stderr=True).print(sentence, style="red", markup=False, highlight=False, soft_wrap=True)
+    Console(stderr=True).print(sentence, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def complain(sentence: str, code: int) -> NoReturn:
+    """Say a sentence on the error stream and end the program."""
+    warn(sentence, "red")
     raise typer.Exit(code)

@@ -1,0 +1,1 @@
+"""Numbered, recorded changes of the audit log's tables (Alembic)."""

@@ -1,0 +1,1 @@
+"""One file a change; none is ever edited after a release."""
