@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -9,6 +11,20 @@ from r2t2_core.models.scene_moe.processing_scene_moe import SceneMoeProcessor, t
 from tools.scene_data import SplitData
 
 Tensor = torch.Tensor
+
+
+def joined(parts: Sequence[SplitData]) -> SplitData:
+    """Return several splits as one."""
+    offsets = np.cumsum([0, *(len(part.pixels) for part in parts[:-1])])
+    return SplitData(
+        np.concatenate([part.pixels for part in parts]),
+        np.concatenate([p.scene + offset for p, offset in zip(parts, offsets, strict=True)]),
+        [text for part in parts for text in part.text],
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            for name in ("answer", "family", "language", "first", "second")
+        ),
+    )
 
 
 class Batches:

@@ -31,7 +31,7 @@ from r2t2_core.types import Sample
 from tools.scene_data import draw_scene
 from tools.splits import SPLITS
 
-PICTURE = 192
+PICTURE = 160
 BATCH = 256
 
 
@@ -42,8 +42,8 @@ def draw(images: Path) -> tuple[list[Sample], list[Question], list[tuple[str, st
     images.mkdir(parents=True)
     for number in range(split.scenes):
         scene, rng = draw_scene(split, number)
-        name = f"{number:05d}.jpg"
-        render(scene, PICTURE).save(images / name, quality=88)
+        name = f"{number:05d}.webp"
+        render(scene, PICTURE).save(images / name, quality=80, method=6)
         with Image.open(images / name) as stored:
             picture = stored.convert("RGB")
         style = style_of(scene)

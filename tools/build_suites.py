@@ -114,7 +114,7 @@ def build(made: Recipe, root: Path) -> int:
         if not questions:
             continue
         path = root / "images" / f"{number:04d}.webp"
-        render(scene, PICTURE).save(path, quality=82, method=6)
+        render(scene, PICTURE).save(path, quality=74, method=6)
         samples += [
             SuiteSample(f"{number:04d}-{place}", path, question.text, question.answer,
                         question.family, style_of(scene), question.language)

@@ -79,8 +79,18 @@ SPLITS = {
     split.name: split
     for split in (
         Split("train-1", 10_000_000, 24_000, 6, BROAD_STYLES, ("narrow", "broad", "broad"), BROAD),
+        # More of what is learnt last: reading, charts, and telling fifty things apart.
+        Split(
+            "train-1-more",
+            15_000_000,
+            7_000,
+            6,
+            ("panel", "panel", "plain", "varied"),
+            ("narrow", "broad", "broad"),
+            (0.0, 2.0, 2.0, 0.0, 0.3, 0.3, 0.3, 4.0, 1.5, 4.0),
+        ),
         Split("train-2", 20_000_000, 10_000, 2, ("plain",), ("narrow",), NARROW, SKEWED),
-        Split("reference", 30_000_000, 2_000, 2, BROAD_STYLES, ("narrow", "broad"), BROAD),
+        Split("reference", 30_000_000, 1_600, 2, BROAD_STYLES, ("narrow", "broad"), BROAD),
         Split("validation", 40_000_000, 2_000, 1, NEW_STYLES, ("broad",), BROAD),
         Split("calibration", 80_000_000, 6_000, 1, NEW_STYLES, ("broad",), BROAD),
         Split("in-domain", 50_000_000, 1_500, 1, ("plain",), ("narrow",), NARROW, SKEWED),

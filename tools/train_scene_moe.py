@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import typer
@@ -27,7 +28,7 @@ from r2t2_core.models.scene_moe.modeling_scene_moe import (
 )
 from r2t2_core.models.scene_moe.processing_scene_moe import SceneMoeProcessor
 from r2t2_core.scenes.questions import ANSWERS, FAMILIES
-from tools.batches import Batches
+from tools.batches import Batches, joined
 from tools.multilingual_tokens import build_embeddings, build_tokenizer, choose, read_pieces
 from tools.scene_data import MAP_SIZE, load
 from tools.second_stage import (
@@ -136,48 +137,106 @@ def competence(model: SceneMoeForQuestionAnswering, data: Batches) -> dict[str, 
     }
 
 
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of the first stage with a schedule of its own.
+
+    Attributes
+    ----------
+    splits : tuple of str
+    keep : tuple of float
+        Share of the questions of each family that an epoch takes, in the order of `FAMILIES`.
+    epochs, planned : int
+        Epochs that are run, of those for which the schedule is laid out.
+    step_size : float
+        The schedule's greatest.
+    """
+
+    splits: tuple[str, ...]
+    keep: tuple[float, ...]
+    epochs: int
+    planned: int
+    step_size: float
+
+
+PHASES = (
+    Phase(("train-1",), (1.0,) * len(FAMILIES), 4, 6, 2e-3),
+    # Reading, charts and kinds come last: more of them, less of what is known by now.
+    Phase(
+        ("train-1", "train-1-more"),
+        (0.35, 1.0, 1.0, 0.35, 0.7, 1.0, 0.7, 1.0, 0.7, 1.0),
+        4,
+        4,
+        1.6e-3,
+    ),
+)
+
+
 @app.command()
 def stage1(
     work: Path = Path("build/training"),
-    epochs: int = 6,
     stop_after: int | None = None,
     scenes: int | None = None,
 ) -> None:
     """Train everything but the router and the language expert; go on from a checkpoint if any.
 
-    The schedule is laid out for `epochs`; `stop_after` ends the call before. `scenes` makes splits
+    `stop_after` ends the call after so many epochs of all phases together; `scenes` makes splits
     no larger, for a trial.
     """
     torch.set_num_threads(2)
     model, processor = build_model()
     model.to(memory_format=torch.channels_last)
-    train = Batches(load(limited("train-1", scenes), work), processor)
     validation = Batches(load(limited("validation", scenes), work), processor)
+    path = work / "stage1.pt"
+    state = torch.load(path, weights_only=True) if path.is_file() else {"epoch": 0, "log": []}
+    if "model" in state:
+        model.load_state_dict(state["model"])
+    before = 0
+    for phase in PHASES:
+        last = min(before + phase.epochs, stop_after or before + phase.epochs)
+        if state["epoch"] < last:
+            parts = [load(limited(name, scenes), work) for name in phase.splits]
+            train = Batches(joined(parts), processor)
+            state = run_phase(model, phase, before, last, train, validation, state, path)
+        before += phase.epochs
+
+
+def run_phase(
+    model: SceneMoeForQuestionAnswering,
+    phase: Phase,
+    before: int,
+    last: int,
+    train: Batches,
+    validation: Batches,
+    state: dict[str, Any],
+    path: Path,
+) -> dict[str, Any]:
+    """Train up to epoch `last` of all phases, `before` of which came earlier; return the state."""
     skip = ("router", "experts.language", "question_encoder.embedding")
     parameters = [p for n, p in model.named_parameters() if not n.startswith(skip)]
+    keep = torch.tensor(phase.keep)[train.family]
+    steps = int(keep.sum()) // BATCH
     print(
-        f"{sum(p.numel() for p in parameters):,} parameters, {len(train):,} questions", flush=True
+        f"{sum(p.numel() for p in parameters):,} parameters, {len(train):,} questions, of which "
+        f"{int(keep.sum()):,} an epoch",
+        flush=True,
     )
-    steps = len(train) // BATCH
-    optimiser = torch.optim.AdamW(parameters, 1e-3, weight_decay=1e-3)
+    optimiser = torch.optim.AdamW(parameters, phase.step_size / 2, weight_decay=1e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, 2e-3, total_steps=epochs * steps + 1, pct_start=0.1
+        optimiser, phase.step_size, total_steps=phase.planned * steps + 1, pct_start=0.1
     )
-    path = work / "stage1.pt"
-    start, log = 0, []
-    if path.is_file():
-        state = torch.load(path, weights_only=True)
-        model.load_state_dict(state["model"])
+    if state["epoch"] > before:
         optimiser.load_state_dict(state["optimiser"])
         schedule.load_state_dict(state["schedule"])
-        start, log = state["epoch"], state["log"]
+    log = list(state["log"])
     began = time.time()
-    for epoch in range(start, min(epochs, stop_after or epochs)):
+    for epoch in range(max(before, state["epoch"]), last):
         model.train()
         generator = torch.Generator().manual_seed(epoch)
         order = train.order(generator)
+        order = order[torch.rand(len(order), generator=generator) < keep[order]]
         total = 0.0
-        for step, index in enumerate(order[: steps * BATCH].split(BATCH)):
+        for step, index in enumerate(order.split(BATCH)[:steps]):
             loss = stage1_loss(model, train, index, generator)
             optimiser.zero_grad()
             loss.backward()
@@ -204,6 +263,7 @@ def stage1(
         }
         torch.save(state, path.with_suffix(".tmp"))
         path.with_suffix(".tmp").replace(path)
+    return state
 
 
 def stage1_loss(
