@@ -91,16 +91,17 @@ def show_list(recorder: Recorder, wanted: Filter, who: Principal) -> list[Row]:
         )
     )
     middle.number_input(_("Page, of {n}").format(n=pages), 1, pages, key="audit.page")
-    right.download_button(
-        _("List (CSV)"),
-        lambda: csv(recorder, wanted, who),
-        "audit-log.csv",
-        "text/csv",
-        key="audit.csv",
-        on_click="ignore",
-        icon=":material/table:",
-        width="stretch",
-    )
+    if recorder.access.may(who, "export"):
+        right.download_button(
+            _("List (CSV)"),
+            lambda: csv(recorder, wanted, who),
+            "audit-log.csv",
+            "text/csv",
+            key="audit.csv",
+            on_click="ignore",
+            icon=":material/table:",
+            width="stretch",
+        )
     event = st.dataframe(
         table(found.rows),
         hide_index=True,

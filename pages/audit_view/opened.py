@@ -24,7 +24,9 @@ from r2t2_core.audit.restoring import decision_of
 from r2t2_core.decision import Decision
 from r2t2_core.errors import WorkbenchError
 from r2t2_core.i18n import gettext as _
+from r2t2_core.intake.image import read_image
 from r2t2_core.reference.store import Manifest
+from r2t2_core.registry import strategies
 
 NOWHERE = Path("/nonexistent")
 """Where no picture of a neighbour is: another version's would be another picture."""
@@ -53,6 +55,7 @@ def show_entry(recorder: Recorder, name: str, who: Principal) -> None:
         _envelope(stored)
         return
     root = neighbours_root(recorder, decision)
+    is_known = {record.strategy for record in decision.trajectories} <= set(strategies())
     left, right = st.columns([4, 8], gap="medium")
     with left:
         _asked(recorder, stored, decision)
@@ -69,6 +72,9 @@ def show_entry(recorder: Recorder, name: str, who: Principal) -> None:
                     "here; their pictures are not shown."
                 )
             )
+        if not is_known:
+            st.info(_("A strategy of this decision is not installed here; its numbers are kept."))
+            return
         show_story(decision, root)
     show_trajectories(decision)
     show_neighbours(decision, root)
@@ -86,18 +92,26 @@ def neighbours_root(recorder: Recorder, decision: Decision) -> Path:
 
 
 def _asked(recorder: Recorder, stored: Stored, decision: Decision) -> None:
-    picture = recorder.pictures.get(decision.input.image_sha256)
-    if picture is None:
-        st.info(_("The picture was erased, or is lost; its hash is kept."))
-    else:
-        try:
-            st.image(picture, width=320, alt=_("The picture that the question is about"))
-        except Exception:  # Whatever a decoder stumbles over: the page must stay readable.
-            st.info(_("The picture is kept, but a browser cannot show its format."))
+    show_picture(recorder, decision)
     if stored.text is None:
         st.info(_("The question was erased; its salted hash is kept."))
     else:
         st.html(f'<div class="r2"><h4>{escape(stored.text)}</h4></div>')
+
+
+def show_picture(recorder: Recorder, decision: Decision, side: int = 320) -> None:
+    """Show the picture that was asked about, or say why not."""
+    picture = recorder.pictures.get(decision.input.image_sha256)
+    if picture is None:
+        st.info(_("The picture was erased, or is lost; its hash is kept."))
+        return
+    try:
+        shown = read_image(picture).image
+    except WorkbenchError as error:
+        show_problem(error)
+        return
+    shown.thumbnail((side * 2, side * 2))
+    st.image(shown, width=side, alt=_("The picture that the question is about"))
 
 
 def _envelope(stored: Stored) -> None:

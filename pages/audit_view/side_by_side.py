@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from pages.audit_view.opened import neighbours_root
+from pages.audit_view.opened import neighbours_root, show_picture
 from pages.audit_view.words import moment
 from pages.frame.style import CHART, show_problem
 from pages.frame.words import expert_names
@@ -33,10 +33,12 @@ def show_two(recorder: Recorder, names: tuple[str, str], who: Principal) -> None
         zip(st.columns(2, gap="medium"), stored, (left, right), strict=True)
     ):
         with column:
-            st.caption(f"{found.entry.sequence} · {moment(found.entry.started_at)} UTC")
-            picture = recorder.pictures.get(decision.input.image_sha256)
-            if picture is not None:
-                st.image(picture, width=220, alt=_("The picture that the question is about"))
+            st.caption(
+                _("{n} · {time} UTC").format(
+                    n=found.entry.sequence, time=moment(found.entry.started_at)
+                )
+            )
+            show_picture(recorder, decision, 220)
             st.text(found.text or _("(the question was erased)"))
             _chart(decision, place)
             st.caption(verdict(decision)[1])

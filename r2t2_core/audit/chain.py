@@ -88,7 +88,8 @@ def entry_hash(sequence: int, previous: str, payload: str) -> str:
     """Return the hash that chains an entry: `previous` is the entry hash before it, `payload`
     the hash of its payload.
     """
-    return hashlib.sha256(f"{ENTRY_DOMAIN}|{sequence}|{previous}|{payload}".encode()).hexdigest()
+    whole = f"{ENTRY_DOMAIN}|{sequence}|{previous}|{payload}"
+    return hashlib.sha256(encode(whole)).hexdigest()
 
 
 def salted_hash(salt: str, text: str) -> str:

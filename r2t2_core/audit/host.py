@@ -77,7 +77,7 @@ def hash_neighbours(decision: Decision, root: Path | None) -> dict[str, str | No
 def neighbour_picture(root: Path, name: str) -> bytes | None:
     """Return a neighbour's picture; None where it is missing, or its name leads elsewhere."""
     path = (root / name).resolve()
-    if not path.is_relative_to(root.resolve()):
+    if not name or not path.is_relative_to(root.resolve()):
         return None
     try:
         return path.read_bytes()

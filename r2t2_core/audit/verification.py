@@ -183,7 +183,7 @@ def _walk(
         stored = row["decisions_entry_hash"]
         entry = _check_entry(report.chain, row, sequence, previous)
         if entry is not None:
-            gather(evidence, report.chain, report.evidence, row, sequence, entry)
+            gather(evidence, report.chain, report.evidence, dict(row), sequence, entry)
         previous = stored if isinstance(stored, str) else GENESIS
         count = sequence
         if count in wanted:

@@ -22,12 +22,13 @@ from r2t2_core.audit.erasure import (
     plan_retention,
     retain,
 )
+from r2t2_core.audit.evidence import Part
 from r2t2_core.audit.keys import load_public
 from r2t2_core.audit.recorder import Recorder, open_recorder
 from r2t2_core.audit.replay import Replay, parse_range
 from r2t2_core.audit.replay import replay as replay_entry
 from r2t2_core.audit.search import Filter, search
-from r2t2_core.audit.verification import Part, Report
+from r2t2_core.audit.verification import Report
 from r2t2_core.audit.verification import verify as verify_log
 from r2t2_core.cli.output import complain, complaints, output
 from r2t2_core.engine import Engine

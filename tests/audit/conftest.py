@@ -52,6 +52,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server of our own from Debian's package; its tests are left out where there is none."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
+        if os.environ.get("R2T2_REQUIRE_POSTGRES"):
+            pytest.fail("PostgreSQL is asked for, but not installed")
         pytest.skip("PostgreSQL is not installed (Debian: apt-get install postgresql)")
     programs = found[-1].parent
     root = tmp_path_factory.mktemp("postgres")

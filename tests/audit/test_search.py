@@ -94,7 +94,8 @@ def fill(recorder: Recorder, count: int) -> None:
             ],
         )  # fmt: skip
         connection.execute(
-            texts.insert(), [{"sequence": n, "salt": "00", "text": f"What is {n}?"} for n in numbers]
+            texts.insert(),
+            [{"sequence": n, "salt": "00", "text": f"What is {n}?"} for n in numbers],
         )
 
     recorder.log.database.write(work)

@@ -16,6 +16,7 @@ from r2t2_core.audit.chain import Head, entry_hash, payload_hash
 from r2t2_core.audit.keys import SigningKey, key_path, public_path
 from r2t2_core.audit.log import AuditLog
 from r2t2_core.audit.recorder import Recorder
+from r2t2_core.audit.schema import decisions
 from r2t2_core.audit.verification import Report, verify
 from r2t2_core.errors import AuditError
 from r2t2_core.settings import Settings
@@ -359,6 +360,20 @@ def count_missed(
             assert not is_missed, (cell[:3], new)
             undo(database, cell, new)
     return tried, missed
+
+
+def test_either_database_tells_of_an_edit_and_of_a_missing_row(any_settings, who):
+    recorder = Recorder(any_settings)
+    for number in range(3):
+        recorder.record("what_if", {"n": number}, principal=who, permission="answer")
+    assert verify(recorder.log).ok
+    edit = decisions.update().where(decisions.c.sequence == 2).values(payload="{}")
+    recorder.log.database.write(lambda connection: connection.execute(edit))
+    assert verify(recorder.log).first_bad == 2
+    cut = decisions.delete().where(decisions.c.sequence == 3)
+    recorder.log.database.write(lambda connection: connection.execute(cut))
+    assert not verify(recorder.log).signature.ok
+    recorder.log.database.close()
 
 
 @pytest.fixture
