@@ -367,7 +367,7 @@ class _Near:
 
 
 def _mix(similarity: np.ndarray, image_similarity: np.ndarray, share: float) -> np.ndarray:
-    """Return the similarity of question and picture together; a picture unlike counts as nothing."""
+    """Return the similarity of question and picture together; an unlike picture adds nothing."""
     mixed: np.ndarray = (1 - share) * similarity + share * np.maximum(image_similarity, 0)
     return mixed.astype(np.float32)
 
