@@ -86,6 +86,8 @@ class SystemRecord(Record):
     dtype: str
     threads: int
     seed: int
+    batch: Annotated[int, Field(ge=1)] = 1
+    """How many questions were computed together: alone the same bits, in a batch to 1e-5."""
 
 
 class ReferenceRecord(Record):

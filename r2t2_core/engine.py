@@ -8,53 +8,33 @@ Knows nothing of pages, storage or HTTP.
 from __future__ import annotations
 
 import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from threading import Lock
 
 import torch
 
-from r2t2_core.decision import AnswerRecord, Decision, Timing
+from r2t2_core.answering import STAGE_READ, Answering, Apart
+from r2t2_core.decision import Decision
 from r2t2_core.defaults import Defaults
 from r2t2_core.embedding import TaskEmbedder
 from r2t2_core.embedding.minilm import MiniLMEmbedder
-from r2t2_core.errors import Cancelled, ModelError, ParameterError
-from r2t2_core.gate import Change, Nearness, judge
+from r2t2_core.errors import Cancelled, ModelError, ParameterError, WorkbenchError
 from r2t2_core.i18n import N_
-from r2t2_core.intake.image import IntakeImage, read_image
-from r2t2_core.intake.question import IntakeQuestion, read_question
+from r2t2_core.intake.image import read_image
+from r2t2_core.intake.question import read_question
 from r2t2_core.models.base import ModelAdapter
 from r2t2_core.models.scene_moe import SceneMoeAdapter
-from r2t2_core.problem import build_problem
-from r2t2_core.recording import (
-    record_answer,
-    record_input,
-    record_neighbours,
-    record_reference,
-    record_system,
-    record_trajectory,
-)
 from r2t2_core.reference.index import ReferenceIndex, RetrievalParams
 from r2t2_core.reference.store import ReferenceSet
 from r2t2_core.registry import get_strategy, parse_params, strategies
-from r2t2_core.routing import check_routing
+from r2t2_core.request import AnswerRequest, ReadRequest
 from r2t2_core.settings import Settings
+from r2t2_core.stages import Progress, Stages
 from r2t2_core.strategies.base import Params
-from r2t2_core.types import Sample
 
-STAGE_READ = N_("Reading picture and question")
-STAGE_EMBED = N_("Embedding the question")
-STAGE_MODEL = N_("Running the frozen model")
-STAGE_RETRIEVE = N_("Finding neighbours in the reference set")
-STAGE_REROUTE = N_("Re-routing")
-STAGE_VERIFY = N_("Checking that the model is unchanged")
-
-PATIENCE = 0.05
-"""Seconds between two looks at whether a call that waits for its turn was cancelled."""
-
-Progress = Callable[[str, float], None]
+Outcome = Decision | WorkbenchError
+"""What became of one request of a batch."""
 
 
 class Engine:
@@ -87,6 +67,9 @@ class Engine:
         self.preprocessing = preprocessing
         self.model_fingerprint = model.fingerprint()
         self._lock = Lock()
+        self._answering = Answering(
+            model, embedder, self.index, defaults, preprocessing, self.model_fingerprint
+        )
 
     @classmethod
     def load(cls, settings: Settings) -> Engine:
@@ -177,101 +160,89 @@ class Engine:
         ModelError
             The model's weights are not what they were.
         """
-        run = _Run(progress, cancelled)
-        strategy = strategy or self.default_strategy
-        label_index = self._label_index(label)
-        names = self._names(strategies, strategy, label_index is not None)
-        values = self._values(parameters or {}, names)
-        with run.stage(STAGE_READ, 0.0):
-            picture, asked = read_image(image_bytes), read_question(question)
-        # One inference at a time: the model, torch's threads and the index are shared.
-        with run.turn(self._lock):
-            return self._answer(
-                run,
-                picture,
-                asked,
-                retrieval or self.default_retrieval,
-                {name: values[name] for name in names},
-                strategy,
-                label_index,
-            )
+        request = AnswerRequest(
+            image_bytes,
+            question,
+            retrieval,
+            parameters or {},
+            None if strategies is None else tuple(strategies),
+            strategy,
+            label,
+        )
+        if progress is not None:
+            progress(STAGE_READ, 0.0)
+        (outcome,) = self.answer_batch([self.read(request, cancelled)], progress=progress)
+        if isinstance(outcome, WorkbenchError):
+            raise outcome
+        return outcome
 
-    def _answer(
-        self,
-        run: _Run,
-        picture: IntakeImage,
-        asked: IntakeQuestion,
-        retrieval: RetrievalParams,
-        parameters: Mapping[str, Params],
-        strategy: str,
-        label_index: int | None,
-    ) -> Decision:
-        with run.stage(STAGE_EMBED, 0.1):
-            embedding = self.embedder.embed([asked.text])
-        with run.stage(STAGE_MODEL, 0.25):
-            prepared = self.model.prepare([Sample(picture.image, asked.text)])
-            check_routing(prepared.routing, self.model.routing_spec)
-            base = record_answer(self.model, self.model.answer(prepared)[0], prepared.routing[0])
-        with run.stage(STAGE_RETRIEVE, 0.4):
-            features = prepared.image_features.cpu().numpy()
-            key = f"{picture.pixels_sha256} {asked.text}"
-            found = self.index.retrieve(embedding, features, retrieval, [key])
-            near = Nearness(
-                float(found.similarity_best[0]), float(self.index.picture_distance(features)[0])
-            )
-            problem = build_problem(
-                self.model,
-                prepared,
-                self.index,
-                found,
-                retrieval.policy,
-                None if label_index is None else torch.tensor([label_index]),
-                run.cancelled,
-            )
-        records = []
-        for number, (name, values) in enumerate(parameters.items()):
-            with run.stage(STAGE_REROUTE, 0.5 + 0.4 * number / len(parameters), name):
-                trajectory = get_strategy(name).reroute(problem, values)
-                records.append(record_trajectory(self.model, prepared, name, values, trajectory))
-        with run.stage(STAGE_VERIFY, 0.95):
-            after = self.model.fingerprint()
-            if after != self.model_fingerprint:
-                raise ModelError(
-                    N_("The model's weights changed while the program was running."),
-                    N_("Do not use this answer. Restart the program."),
-                )
-        last = next(record for record in records if record.strategy == strategy).last
-        change = Change(
-            last.answer != base.answer, base.probability, last.probability, last.surrogate_loss
+    def read(
+        self, request: AnswerRequest, cancelled: Callable[[], bool] | None = None
+    ) -> ReadRequest:
+        """Check a request and decode its picture; takes no turn at the model.
+
+        Raises
+        ------
+        ImageError, QuestionError, ParameterError, Cancelled
+            As in `answer`.
+        """
+        started, began = datetime.now(UTC), time.perf_counter()
+        cancelled = cancelled or (lambda: False)
+        Stages(None, cancelled).check()
+        strategy = request.strategy or self.default_strategy
+        label = self._label_index(request.label)
+        names = self._names(request.strategies, strategy, label is not None)
+        values = self._values(request.parameters, names)
+        picture, asked = read_image(request.image), read_question(request.question)
+        return ReadRequest(
+            picture,
+            asked,
+            request.retrieval or self.default_retrieval,
+            {name: values[name] for name in names},
+            strategy,
+            label,
+            started,
+            (time.perf_counter() - began) * 1000,
+            cancelled,
         )
-        verdict = judge(near, change, strategy, self.defaults.thresholds)
-        moved = AnswerRecord(
-            answer=last.answer,
-            probability=last.probability,
-            probabilities=last.probabilities,
-            routing=last.routing,
-            routing_top_k=last.routing_top_k,
-        )
-        return Decision(
-            schema_version="1",
-            id=uuid.uuid4().hex,
-            started_at=run.started.isoformat(),
-            input=record_input(
-                picture,
-                asked,
-                None if label_index is None else self.model.answers[label_index],
-                self.preprocessing,
-            ),
-            system=record_system(self.model, self.model_fingerprint, after, retrieval.seed),
-            reference=record_reference(self.reference, self.embedder, retrieval, found),
-            neighbours=record_neighbours(self.reference, found),
-            base=base,
-            trajectories=tuple(records),
-            strategy=strategy,
-            gate=verdict,
-            final=moved if verdict.reroute else base,
-            timings=tuple(run.timings),
-        )
+
+    def answer_batch(
+        self, batch: Sequence[ReadRequest], *, progress: Progress | None = None
+    ) -> list[Outcome]:
+        """Answer several requests, together where their settings are the same.
+
+        A request that is computed alone gives the same bits each time; in a batch the numbers
+        agree with those to 1e-5, and the record says how many were computed together.
+
+        Returns
+        -------
+        list
+            A decision for each request, or the error that `answer` would have raised for it.
+        """
+        outcomes: dict[int, Outcome] = {}
+        groups: dict[str, list[int]] = {}
+        for place, request in enumerate(batch):
+            groups.setdefault(request.group, []).append(place)
+        for places in groups.values():
+            answered = self._answer_group([batch[place] for place in places], progress)
+            outcomes.update(zip(places, answered, strict=True))
+        return [outcomes[place] for place in range(len(batch))]
+
+    def _answer_group(
+        self, group: Sequence[ReadRequest], progress: Progress | None
+    ) -> Sequence[Outcome]:
+        """Answer requests of one group; where that fails, each alone, so that each has its own."""
+        run = Stages(progress, lambda: all(request.cancelled() for request in group))
+        try:
+            # One inference at a time: the model, torch's threads and the index are shared.
+            with run.turn(self._lock):
+                return self._answering.answer(run, group)
+        except Apart:
+            pass
+        except WorkbenchError as error:
+            if len(group) == 1 or isinstance(error, ModelError | Cancelled):
+                return [error] * len(group)
+        return [self._answer_group([request], progress)[0] for request in group]
 
     def _label_index(self, label: str | None) -> int | None:
         if label is None or not label.strip():
@@ -315,39 +286,3 @@ class Engine:
                     got=type(params).__name__,
                 )
         return {name: given.get(name) or self.default_parameters(name) for name in names}
-
-
-class _Run:
-    """Clock, progress and cancelling of one call."""
-
-    def __init__(self, progress: Progress | None, cancelled: Callable[[], bool] | None) -> None:
-        self.started = datetime.now(UTC)
-        self.timings: list[Timing] = []
-        self.cancelled = cancelled or (lambda: False)
-        self._progress = progress or (lambda stage, share: None)
-
-    def check(self) -> None:
-        """Raise Cancelled where the person has cancelled."""
-        if self.cancelled():
-            raise Cancelled(N_("Cancelled."), N_("Nothing was changed."))
-
-    @contextmanager
-    def turn(self, lock: Lock) -> Iterator[None]:
-        """Hold a lock; a cancel is heard while waiting for it."""
-        self.check()
-        while not lock.acquire(timeout=PATIENCE):
-            self.check()
-        try:
-            yield
-        finally:
-            lock.release()
-
-    @contextmanager
-    def stage(self, name: str, share: float, strategy: str | None = None) -> Iterator[None]:
-        """Time a stage; refuse to begin it when the person has cancelled."""
-        self.check()
-        self._progress(name, share)
-        began = time.perf_counter()
-        yield
-        elapsed = (time.perf_counter() - began) * 1000
-        self.timings.append(Timing(stage=name, strategy=strategy, milliseconds=elapsed))

@@ -109,4 +109,11 @@ def build_problem(
 
 def answers_along(model: ModelAdapter, prepared: Prepared, routing: Tensor) -> Tensor:
     """Return answer probabilities (S, B, A) under the routings (S, B, E) of a trajectory."""
-    return torch.stack([model.answer(prepared, step) for step in routing])
+    steps, size = routing.shape[:2]
+    everywhere = Prepared(
+        prepared.expert_outputs.expand(steps, -1, -1, -1).flatten(0, 1),
+        prepared.routing.expand(steps, -1, -1).flatten(0, 1),
+        prepared.image_features.expand(steps, -1, -1).flatten(0, 1),
+    )
+    probabilities = model.answer(everywhere, routing.flatten(0, 1))
+    return probabilities.reshape(steps, size, -1)

@@ -9,6 +9,7 @@ import hashlib
 import math
 import platform
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib import metadata
 
 import numpy as np
@@ -28,11 +29,10 @@ from r2t2_core.decision import (
 from r2t2_core.embedding import TaskEmbedder
 from r2t2_core.intake.image import INTAKE_VERSION, IntakeImage
 from r2t2_core.intake.question import IntakeQuestion
-from r2t2_core.models.base import ModelAdapter, Prepared
-from r2t2_core.problem import answers_along
+from r2t2_core.models.base import ModelAdapter
 from r2t2_core.reference.index import RetrievalParams, Retrieved
 from r2t2_core.reference.store import ReferenceSet
-from r2t2_core.routing import check_routing, distance, entropy_bits, project_top_k
+from r2t2_core.routing import distance, entropy_bits, project_top_k
 from r2t2_core.strategies.base import Params
 from r2t2_core.types import Tensor, Trajectory
 
@@ -42,8 +42,14 @@ LIBRARIES = ("torch", "transformers", "faiss-cpu", "numpy", "pillow")
 
 def library_versions(names: Sequence[str]) -> dict[str, str]:
     """Return the versions of installed libraries, and of Python."""
-    versions = {name: metadata.version(name) for name in names}
+    versions = {name: _version(name) for name in names}
     return {**versions, "python": platform.python_version()}
+
+
+@lru_cache(maxsize=64)
+def _version(name: str) -> str:
+    # Reads a file each time; it does not change while the program runs.
+    return metadata.version(name)
 
 
 def record_input(
@@ -64,7 +70,9 @@ def record_input(
     )
 
 
-def record_system(model: ModelAdapter, before: str, after: str, seed: int) -> SystemRecord:
+def record_system(
+    model: ModelAdapter, before: str, after: str, seed: int, batch: int = 1
+) -> SystemRecord:
     """Record what computed: the model with its fingerprints before and after, code, device."""
     return SystemRecord(
         model=model.name,
@@ -81,13 +89,18 @@ def record_system(model: ModelAdapter, before: str, after: str, seed: int) -> Sy
         dtype=model.dtype,
         threads=torch.get_num_threads(),
         seed=seed,
+        batch=batch,
     )
 
 
 def record_reference(
-    reference: ReferenceSet, embedder: TaskEmbedder, retrieval: RetrievalParams, found: Retrieved
+    reference: ReferenceSet,
+    embedder: TaskEmbedder,
+    retrieval: RetrievalParams,
+    found: Retrieved,
+    place: int = 0,
 ) -> ReferenceRecord:
-    """Record the reference set's version and how neighbours were found in it."""
+    """Record the reference set's version and how the neighbours of one query were found in it."""
     manifest = reference.manifest
     return ReferenceRecord(
         name=manifest.name,
@@ -101,24 +114,26 @@ def record_reference(
         retrieval=retrieval.mode,
         n_neighbours=retrieval.n_neighbours if retrieval.mode == "knn" else None,
         radius=retrieval.radius if retrieval.mode == "ball" else None,
-        truncated=bool(found.truncated[0]),
+        truncated=bool(found.truncated[place]),
         duplicate_threshold=retrieval.duplicate_threshold,
         kernel=retrieval.kernel,
-        bandwidth=float(found.bandwidth[0]),
+        bandwidth=float(found.bandwidth[place]),
         bandwidth_rule=retrieval.bandwidth_rule,
-        near_duplicates_left_out=int(found.left_out[0]),
+        near_duplicates_left_out=int(found.left_out[place]),
     )
 
 
-def record_neighbours(reference: ReferenceSet, found: Retrieved) -> tuple[NeighbourRecord, ...]:
-    """Record the neighbours of the first query, nearest first."""
+def record_neighbours(
+    reference: ReferenceSet, found: Retrieved, query: int = 0
+) -> tuple[NeighbourRecord, ...]:
+    """Record the neighbours of one query, nearest first."""
     own = reference.router_routing
     records = []
-    for place, row in enumerate(found.neighbours.index[0].tolist()):
+    for place, row in enumerate(found.neighbours.index[query].tolist()):
         if row < 0:
             continue
         sample = reference.sample(row)
-        similarity = float(found.neighbours.similarity[0, place])
+        similarity = float(found.neighbours.similarity[query, place])
         records.append(
             NeighbourRecord(
                 id=sample.id,
@@ -128,11 +143,11 @@ def record_neighbours(reference: ReferenceSet, found: Retrieved) -> tuple[Neighb
                 is_correct=sample.is_correct,
                 family=sample.family,
                 similarity=similarity,
-                image_similarity=float(found.image_similarity[0, place]),
+                image_similarity=float(found.image_similarity[query, place]),
                 distance=1 - similarity,
-                kernel_weight=float(found.neighbours.weight[0, place]),
-                routing=_floats(found.neighbours.routing[0, place]),
-                router_routing=_floats(torch.tensor(own[row])),
+                kernel_weight=float(found.neighbours.weight[query, place]),
+                routing=_floats(found.neighbours.routing[query, place]),
+                router_routing=tuple(own[row].tolist()),
                 image=sample.image,
             )
         )
@@ -151,57 +166,81 @@ def record_answer(model: ModelAdapter, probabilities: Tensor, routing: Tensor) -
     )
 
 
-def record_trajectory(
-    model: ModelAdapter, prepared: Prepared, strategy: str, values: Params, trajectory: Trajectory
-) -> TrajectoryRecord:
-    """Record every step of the first query's trajectory, with the answer at each.
+def record_trajectories(
+    model: ModelAdapter,
+    strategy: str,
+    values: Params,
+    trajectory: Trajectory,
+    probabilities: Tensor,
+) -> tuple[TrajectoryRecord, ...]:
+    """Record every step of every query's trajectory, with the answer at each.
 
-    Raises
-    ------
-    RoutingError
-        The strategy left its simplex.
+    Parameters
+    ----------
+    model : ModelAdapter
+    strategy : str
+        Its name.
+    values : Params
+    trajectory : Trajectory
+        Of B queries.
+    probabilities : Tensor (S + 1, B, A)
+        Of all answers, at every step.
     """
     spec = model.routing_spec
-    routing = trajectory.routing[:, 0]
-    check_routing(routing, spec)
-    probabilities = answers_along(model, prepared, trajectory.routing)[:, 0]
-    projected = project_top_k(routing, spec)
-    entropy = entropy_bits(routing, spec)
-    moved = distance(routing, routing[:1])
-    best = probabilities.argmax(1)
-    steps = tuple(
-        StepRecord(
-            step=step,
-            routing=_floats(routing[step]),
-            routing_top_k=_floats(projected[step]),
-            surrogate_loss=float(trajectory.surrogate_loss[step, 0]),
-            step_size=float(trajectory.step_size[step, 0]),
-            gradient_norm=_finite(trajectory.gradient_norm[step, 0]),
-            entropy=float(entropy[step]),
-            distance=float(moved[step]),
-            answer=model.answers[int(best[step])],
-            probability=float(probabilities[step, best[step]]),
-            probabilities=_floats(probabilities[step]),
+    routing = trajectory.routing
+    best = probabilities.argmax(2)
+    # To Python's numbers once: element by element this is most of what a decision costs.
+    columns = (
+        routing.tolist(),
+        project_top_k(routing, spec).tolist(),
+        trajectory.surrogate_loss.tolist(),
+        trajectory.step_size.tolist(),
+        trajectory.gradient_norm.tolist(),
+        entropy_bits(routing, spec).tolist(),
+        distance(routing, routing[:1]).tolist(),
+        probabilities.tolist(),
+        best.tolist(),
+    )
+    parameters = values.model_dump(mode="json")
+    records = []
+    for place in range(routing.shape[1]):
+        steps = tuple(
+            StepRecord(
+                step=step,
+                routing=tuple(dense[place]),
+                routing_top_k=tuple(projected[place]),
+                surrogate_loss=loss[place],
+                step_size=size[place],
+                gradient_norm=_finite(norm[place]),
+                entropy=entropy[place],
+                distance=moved[place],
+                answer=model.answers[chosen[place]],
+                probability=all_answers[place][chosen[place]],
+                probabilities=tuple(all_answers[place]),
+            )
+            for step, (
+                dense, projected, loss, size, norm, entropy, moved, all_answers, chosen,
+            ) in enumerate(zip(*columns, strict=True))
+        )  # fmt: skip
+        flipped = steps[-1].answer != steps[0].answer
+        records.append(
+            TrajectoryRecord(
+                strategy=strategy,
+                parameters=parameters,
+                steps=steps,
+                stop_reason=trajectory.stop_reason[place],
+                flipped=flipped,
+                flip_step=_flip_step([step.answer for step in steps]) if flipped else None,
+            )
         )
-        for step in range(len(routing))
-    )
-    flipped = steps[-1].answer != steps[0].answer
-    return TrajectoryRecord(
-        strategy=strategy,
-        parameters=values.model_dump(mode="json"),
-        steps=steps,
-        stop_reason=trajectory.stop_reason[0],
-        flipped=flipped,
-        flip_step=_flip_step([step.answer for step in steps]) if flipped else None,
-    )
+    return tuple(records)
 
 
 def _floats(tensor: Tensor) -> tuple[float, ...]:
-    return tuple(float(value) for value in tensor.tolist())
+    return tuple(tensor.tolist())
 
 
-def _finite(value: Tensor) -> float | None:
-    number = float(value)
+def _finite(number: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
