@@ -7,10 +7,17 @@ strategies meet; used by the engine (one query) and by the evaluation (batches).
 from __future__ import annotations
 
 from collections.abc import Callable
+from weakref import WeakKeyDictionary
 
 import torch
 
 from r2t2_core.models.base import ModelAdapter, Prepared
+from r2t2_core.models.mixture_head import (
+    EntropyOfAnswer,
+    MixtureHead,
+    WeightedLoss,
+    mixture_head,
+)
 from r2t2_core.reference.index import ReferenceIndex, Retrieved
 from r2t2_core.types import Neighbours, RoutingProblem, SurrogateLoss, Tensor
 
@@ -34,30 +41,48 @@ def surrogate_loss(
         Routing (B, E) → loss (B,), differentiable; the neighbours run as one batch.
     """
 
-    def loss(routing: Tensor) -> Tensor:
+    def plain(routing: Tensor) -> Tensor:
         spread = routing[:, None, :].expand(-1, neighbours.weight.shape[1], -1)
         losses = model.loss(expert_outputs, neighbours.label, spread)
         return (losses * neighbours.weight).sum(1)
 
-    return loss
+    head = _head_of(model)
+    if head is None:
+        return plain
+    return WeightedLoss(head, expert_outputs, neighbours.label, neighbours.weight, plain)
 
 
 def own_loss(model: ModelAdapter, prepared: Prepared, labels: Tensor) -> SurrogateLoss:
     """Build the loss of the queries under their own labels (paper, Eq. 2): the oracle's."""
 
-    def loss(routing: Tensor) -> Tensor:
+    def plain(routing: Tensor) -> Tensor:
         return model.loss(prepared.expert_outputs, labels, routing)
 
-    return loss
+    head = _head_of(model)
+    if head is None:
+        return plain
+    whole = torch.ones_like(prepared.routing[:, :1])
+    return WeightedLoss(head, prepared.expert_outputs[:, None], labels[:, None], whole, plain)
 
 
 def own_entropy(model: ModelAdapter, prepared: Prepared) -> SurrogateLoss:
     """Build the entropy of the queries' own answers (nats): what a reference-free method lowers."""
 
-    def entropy(routing: Tensor) -> Tensor:
+    def plain(routing: Tensor) -> Tensor:
         return model.entropy(prepared.expert_outputs, routing)
 
-    return entropy
+    head = _head_of(model)
+    return plain if head is None else EntropyOfAnswer(head, prepared.expert_outputs, plain)
+
+
+_heads: WeakKeyDictionary[ModelAdapter, MixtureHead | None] = WeakKeyDictionary()
+"""Views of the models' own weights; each is found and tried once."""
+
+
+def _head_of(model: ModelAdapter) -> MixtureHead | None:
+    if model not in _heads:
+        _heads[model] = mixture_head(model)
+    return _heads[model]
 
 
 def build_problem(

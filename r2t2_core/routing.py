@@ -50,6 +50,8 @@ def check_routing(routing: Tensor, spec: RoutingSpec, atol: float = 1e-4) -> Non
 
 def block_softmax(logits: Tensor, spec: RoutingSpec) -> Tensor:
     """Softmax within each block of logits (..., E)."""
+    if len(spec.gates) == 1:
+        return logits.softmax(-1)
     return torch.cat([logits[..., block].softmax(-1) for block in spec.blocks], -1)
 
 
@@ -85,6 +87,8 @@ def uniform_routing(like: Tensor, spec: RoutingSpec) -> Tensor:
 
 def along_simplices(direction: Tensor, spec: RoutingSpec) -> Tensor:
     """Return the part of a direction (..., E) that keeps every block's sum: its tangent part."""
+    if len(spec.gates) == 1:
+        return direction - direction.mean(-1, keepdim=True)
     parts = [direction[..., block] for block in spec.blocks]
     return torch.cat([part - part.mean(-1, keepdim=True) for part in parts], -1)
 

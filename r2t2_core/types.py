@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from PIL import Image
@@ -105,6 +106,20 @@ class Neighbours:
 
 SurrogateLoss = Callable[[Tensor], Tensor]
 """Routing (B, E) → loss (B,), differentiable in the routing, on the dense mix."""
+
+
+@runtime_checkable
+class AnalyticLoss(Protocol):
+    """A surrogate loss that knows its gradient without autograd."""
+
+    def __call__(self, routing: Tensor) -> Tensor:
+        """Return the loss (B,) at routings (B, E); differentiable, as every surrogate loss."""
+
+    def along(self, points: Tensor) -> Tensor:
+        """Return the loss (S, B) at points (S, B, E), all at once."""
+
+    def with_gradient(self, routing: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the loss (B,) and its gradient (B, E) with respect to the routing weights."""
 
 
 @dataclass(frozen=True)

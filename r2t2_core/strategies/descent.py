@@ -7,6 +7,7 @@ elementwise, so the queries of a batch do not see each other.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -16,7 +17,14 @@ from r2t2_core.errors import Cancelled, NeighbourhoodError
 from r2t2_core.i18n import N_
 from r2t2_core.routing import along_simplices, block_softmax, to_logits
 from r2t2_core.strategies.base import Params
-from r2t2_core.types import RoutingProblem, RoutingSpec, SurrogateLoss, Tensor, Trajectory
+from r2t2_core.types import (
+    AnalyticLoss,
+    RoutingProblem,
+    RoutingSpec,
+    SurrogateLoss,
+    Tensor,
+    Trajectory,
+)
 
 
 class DescentParams(Params):
@@ -70,61 +78,80 @@ def descend(problem: RoutingProblem, loss: SurrogateLoss, params: DescentParams)
         `problem.cancelled()` said so.
     """
     start = problem.routing.detach()
+    evaluate = _evaluation(loss)
     logits = to_logits(start)
-    routing, value, gradient = start, *_evaluate(loss, start)
-    points, losses, norms = [start], [value], [_length(problem, gradient)]
-    sizes = [torch.zeros_like(value)]
+    # What the logits give: the start itself, but where a weight was raised from zero.
+    weights = block_softmax(logits, problem.spec)
+    routing, value, gradient = start, *evaluate(start)
+    norm = _length(problem, gradient)
+    points, losses, norms = [start], [value], [norm]
     first, second = torch.zeros_like(logits), torch.zeros_like(logits)
     active = torch.ones_like(value, dtype=torch.bool)
-    for number, size in enumerate(cosine_step_sizes(params), start=1):
+    moved = []
+    step_sizes = cosine_step_sizes(params)
+    for number, size in enumerate(step_sizes, start=1):
         if problem.cancelled():
             raise Cancelled(N_("Cancelled."), N_("Nothing was changed."))
-        active = active & (norms[-1] > params.tolerance)
-        slope = through_softmax(logits, gradient, problem.spec)
+        active = active & (norm > params.tolerance)
+        moved.append(active)
+        slope = through_softmax(weights, gradient, problem.spec)
         if params.optimiser == "adam":
-            first = 0.9 * first + 0.1 * slope
-            second = 0.999 * second + 0.001 * slope**2
-            corrected = second / (1 - 0.999**number)
-            slope = first / (1 - 0.9**number) / (corrected.sqrt() + 1e-8)
-        logits = torch.where(active[:, None], logits - size * slope, logits)
-        moved = block_softmax(logits, problem.spec)
-        routing = torch.where(active[:, None], moved, routing)
-        value, gradient = _evaluate(loss, routing)
+            first = torch.lerp(first, slope, 0.1)
+            second = torch.lerp(second, slope * slope, 0.001)
+            corrected = (second / (1 - 0.999**number)).sqrt_().add_(1e-8)
+            slope = (first / (1 - 0.9**number)).div_(corrected)
+        if bool(active.all()):
+            logits = logits.sub(slope, alpha=size)
+            weights = routing = block_softmax(logits, problem.spec)
+        else:
+            logits = torch.where(active[:, None], logits - size * slope, logits)
+            weights = block_softmax(logits, problem.spec)
+            routing = torch.where(active[:, None], weights, routing)
+        value, gradient = evaluate(routing)
+        norm = _length(problem, gradient)
         points.append(routing)
         losses.append(value)
-        norms.append(_length(problem, gradient))
-        sizes.append(torch.where(active, size, 0.0).to(value.dtype))
+        norms.append(norm)
+    every_loss, every_norm = torch.stack(losses), torch.stack(norms)
+    require_finite(every_loss)
+    require_finite(every_norm)
+    sizes = torch.tensor(step_sizes, dtype=value.dtype, device=value.device)[:, None]
+    taken = torch.cat([torch.zeros_like(value)[None], torch.stack(moved) * sizes])
     reasons = tuple("max_steps" if still else "converged" for still in active.tolist())
-    return Trajectory(
-        torch.stack(points), torch.stack(losses), torch.stack(sizes), torch.stack(norms), reasons
-    )
+    return Trajectory(torch.stack(points), every_loss, taken, every_norm, reasons)
 
 
-def _evaluate(loss: SurrogateLoss, routing: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the loss (B,) and its gradient (B, E) with respect to the routing weights."""
-    with torch.enable_grad():
-        variable = routing.detach().clone().requires_grad_(True)
-        value = loss(variable)
-        (gradient,) = torch.autograd.grad(value.sum(), variable)
-    require_finite(value)
-    require_finite(gradient)
-    return value.detach(), gradient
+def _evaluation(loss: SurrogateLoss) -> Callable[[Tensor], tuple[Tensor, Tensor]]:
+    """Return what gives a loss (B,) and its gradient (B, E) with respect to the routing weights."""
+    if isinstance(loss, AnalyticLoss):
+        return loss.with_gradient
+
+    def by_autograd(routing: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.enable_grad():
+            variable = routing.detach().clone().requires_grad_(True)
+            value = loss(variable)
+            (gradient,) = torch.autograd.grad(value.sum(), variable)
+        return value.detach(), gradient
+
+    return by_autograd
 
 
 def _length(problem: RoutingProblem, gradient: Tensor) -> Tensor:
-    """Return the norm (B,) of a gradient's part along the simplices."""
-    length: Tensor = along_simplices(gradient, problem.spec).norm(dim=1)
+    """Return the norm (...) of the part along the simplices of gradients (..., E)."""
+    length: Tensor = along_simplices(gradient, problem.spec).norm(dim=-1)
     return length
 
 
-def through_softmax(logits: Tensor, gradient: Tensor, spec: RoutingSpec) -> Tensor:
-    """Pull a gradient (B, E) with respect to the routing back to logits, block by block."""
-    weights = block_softmax(logits, spec)
+def through_softmax(weights: Tensor, gradient: Tensor, spec: RoutingSpec) -> Tensor:
+    """Pull a gradient (B, E) with respect to the routing back to logits, block by block.
+
+    `weights` (B, E) is the softmax of those logits.
+    """
     parts = []
     for block in spec.blocks:
         part, slope = weights[:, block], gradient[:, block]
         parts.append(part * (slope - (part * slope).sum(1, keepdim=True)))
-    return torch.cat(parts, 1)
+    return parts[0] if len(parts) == 1 else torch.cat(parts, 1)
 
 
 def require_finite(values: Tensor) -> None:

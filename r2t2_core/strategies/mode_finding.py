@@ -38,8 +38,24 @@ class ModeFindingParams(Params):
     )
 
 
+def usable(reference_routing: Tensor, excluded: Tensor) -> Tensor | None:
+    """Return which reference routings (B, N), bool, each query may use; None where it is all.
+
+    Parameters
+    ----------
+    reference_routing : Tensor (N, E)
+    excluded : Tensor (B, L), int64
+        Rows of `reference_routing` that a query may not use; -1 where padded.
+    """
+    if not bool((excluded >= 0).any()):
+        return None
+    hits = reference_routing.new_zeros((excluded.shape[0], reference_routing.shape[0]))
+    hits.scatter_add_(1, excluded.clamp(min=0), (excluded >= 0).to(hits.dtype))
+    return hits == 0
+
+
 def shift(
-    routing: Tensor, reference_routing: Tensor, excluded: Tensor, n_neighbours: int
+    routing: Tensor, reference_routing: Tensor, allowed: Tensor | None, n_neighbours: int
 ) -> Tensor:
     """Return the kernel-weighted mean (B, E) of the nearest reference routings (paper, Eq. 7).
 
@@ -49,15 +65,13 @@ def shift(
     ----------
     routing : Tensor (B, E)
     reference_routing : Tensor (N, E)
-    excluded : Tensor (B, L), int64
-        Rows of `reference_routing` that a query may not use; -1 where padded.
+    allowed : Tensor (B, N), bool, or None
+        Which of them a query may use.
     n_neighbours : int
     """
     distances = torch.cdist(routing, reference_routing)
-    hidden = torch.zeros_like(distances).scatter_add(
-        1, excluded.clamp(min=0), (excluded >= 0).to(distances.dtype)
-    )
-    distances = distances.masked_fill(hidden > 0, torch.inf)
+    if allowed is not None:
+        distances = distances.masked_fill(~allowed, torch.inf)
     count = min(n_neighbours, reference_routing.shape[0])
     near, rows = distances.topk(count, dim=1, largest=False)
     present = torch.isfinite(near)
@@ -80,6 +94,7 @@ def reroute(problem: RoutingProblem, params: ModeFindingParams) -> Trajectory:
             N_("The reference set holds no sample under this policy."),
             N_("Choose another reference policy."),
         )
+    allowed = usable(reference, problem.reference_excluded)
     points = [problem.routing.detach()]
     sizes = [torch.zeros_like(points[0][:, 0])]
     active = torch.ones_like(sizes[0], dtype=torch.bool)
@@ -88,7 +103,7 @@ def reroute(problem: RoutingProblem, params: ModeFindingParams) -> Trajectory:
             raise Cancelled(N_("Cancelled."), N_("Nothing was changed."))
         here = points[-1]
         there = params.alpha * here + (1 - params.alpha) * shift(
-            here, reference, problem.reference_excluded, params.n_neighbours
+            here, reference, allowed, params.n_neighbours
         )
         points.append(torch.where(active[:, None], there, here))
         sizes.append(torch.where(active, 1 - params.alpha, 0.0).to(here.dtype))

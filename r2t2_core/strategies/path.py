@@ -7,13 +7,17 @@ from collections.abc import Sequence
 import torch
 
 from r2t2_core.strategies.descent import require_finite
-from r2t2_core.types import RoutingProblem, Tensor, Trajectory
+from r2t2_core.types import AnalyticLoss, RoutingProblem, Tensor, Trajectory
 
 
-def losses_along(problem: RoutingProblem, points: Sequence[Tensor]) -> Tensor:
-    """Return the neighbours' surrogate loss (S, B) at points (B, E), to compare strategies."""
-    with torch.no_grad():
-        losses = torch.stack([problem.surrogate_loss(point) for point in points])
+def losses_along(problem: RoutingProblem, points: Tensor) -> Tensor:
+    """Return the neighbours' surrogate loss (S, B) at points (S, B, E), to compare strategies."""
+    loss = problem.surrogate_loss
+    if isinstance(loss, AnalyticLoss):
+        losses = loss.along(points)
+    else:
+        with torch.no_grad():
+            losses = torch.stack([loss(point) for point in points])
     require_finite(losses)
     return losses
 
@@ -25,9 +29,10 @@ def trajectory_of(
     reasons: tuple[str, ...],
 ) -> Trajectory:
     """Make a trajectory without gradients from its points (B, E) and step sizes (B,)."""
-    losses = losses_along(problem, points)
+    places = torch.stack(list(points))
+    losses = losses_along(problem, places)
     return Trajectory(
-        torch.stack(list(points)),
+        places,
         losses,
         torch.stack(list(sizes)),
         torch.full_like(losses, torch.nan),
@@ -42,9 +47,16 @@ def straight_path(problem: RoutingProblem, end: Tensor, pieces: int) -> Trajecto
     the way that a piece covers.
     """
     start = problem.routing.detach()
-    points, sizes = [start], [torch.zeros_like(start[:, 0])]
-    for piece in range(1, pieces + 1):
-        share = piece / pieces
-        points.append(end if piece == pieces else (1 - share) * start + share * end)
-        sizes.append(torch.full_like(start[:, 0], 1 / pieces))
-    return trajectory_of(problem, points, sizes, ("single_step",) * len(start))
+    share = torch.arange(1, pieces + 1, dtype=start.dtype, device=start.device) / pieces
+    between = torch.lerp(start, end, share[:-1, None, None])
+    points = torch.cat([start[None], between, end[None]])
+    losses = losses_along(problem, points)
+    sizes = torch.full_like(losses, 1 / pieces)
+    sizes[0] = 0
+    return Trajectory(
+        points,
+        losses,
+        sizes,
+        torch.full_like(losses, torch.nan),
+        ("single_step",) * len(start),
+    )

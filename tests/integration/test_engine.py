@@ -309,3 +309,29 @@ def test_a_changed_model_is_noticed(engine, chair):
         with torch.no_grad():
             weight.copy_(kept)
     assert engine.model.fingerprint() == engine.model_fingerprint
+
+
+@pytest.mark.parametrize("name", list(strategies()))
+def test_the_closed_form_moves_as_autograd_does(engine, chair, name):
+    """The shipped model's own numbers, with and without autograd."""
+    case, data = chair
+    prepared = engine.model.prepare([Sample(read_image(data).image, case.question)])
+    embedding = engine.embedder.embed([case.question])
+    params = engine.default_retrieval
+    found = engine.index.retrieve(embedding, prepared.image_features.numpy(), params)
+    label = torch.tensor([engine.model.answers.index(case.label)])
+    problem = build_problem(engine.model, prepared, engine.index, found, params.policy, label)
+    plain = dataclasses.replace(
+        problem,
+        surrogate_loss=problem.surrogate_loss._plain,
+        random_surrogate_loss=problem.random_surrogate_loss._plain,
+        own_loss=problem.own_loss._plain,
+        own_entropy=problem.own_entropy._plain,
+    )
+    strategy, values = get_strategy(name), engine.default_parameters(name)
+    fast, slow = strategy.reroute(problem, values), strategy.reroute(plain, values)
+    for field in ("routing", "surrogate_loss", "gradient_norm"):
+        first, second = getattr(fast, field), getattr(slow, field)
+        assert torch.allclose(first, second, atol=1e-4, equal_nan=True), field
+    answers = [engine.model.answer(prepared, t.routing[-1]).argmax() for t in (fast, slow)]
+    assert answers[0] == answers[1]

@@ -17,11 +17,11 @@ from r2t2_core.strategies.descent import (
     through_softmax,
 )
 from r2t2_core.strategies.kernel_regression import search_alpha
-from r2t2_core.strategies.mode_finding import shift
+from r2t2_core.strategies.mode_finding import shift, usable
 from r2t2_core.types import GateSpec, RoutingSpec
 from tests.problems import SPECS, make_problem
 
-NOBODY = torch.tensor([[-1]])
+NOBODY = None
 
 THREE = RoutingSpec((GateSpec("g", ("a", "b", "c")),))
 
@@ -186,7 +186,8 @@ def test_the_gradient_in_the_logits_agrees_with_finite_differences(spec):
             problem.surrogate_loss(block_softmax(logits + sign * nudge, spec)) for sign in (1, -1)
         )
         numeric[:, place] = (above - below) / (2 * width)
-    assert torch.allclose(through_softmax(logits, gradient, spec), numeric, atol=1e-7)
+    weights = block_softmax(logits, spec)
+    assert torch.allclose(through_softmax(weights, gradient, spec), numeric, atol=1e-7)
 
 
 def test_a_gradient_that_is_no_number_is_an_error():
@@ -208,5 +209,5 @@ def test_mode_finding_leaves_near_duplicates_out():
     here = torch.tensor([[0.8, 0.1, 0.1]], dtype=torch.float64)
     reference = torch.cat([here, torch.tensor([[0.1, 0.8, 0.1], [0.1, 0.1, 0.8]])]).double()
     assert torch.allclose(shift(here, reference, NOBODY, 1), here)
-    without = shift(here, reference, torch.tensor([[0]]), 3)
+    without = shift(here, reference, usable(reference, torch.tensor([[0]])), 3)
     assert torch.allclose(without, reference[1:].mean(0, keepdim=True))
