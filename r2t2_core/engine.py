@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from threading import Lock
 
 import torch
@@ -24,6 +25,7 @@ from r2t2_core.i18n import N_
 from r2t2_core.intake.image import read_image
 from r2t2_core.intake.question import read_question
 from r2t2_core.models.base import ModelAdapter
+from r2t2_core.models.mixed_precision import MixedPrecision
 from r2t2_core.models.scene_moe import SceneMoeAdapter
 from r2t2_core.reference.index import ReferenceIndex, RetrievalParams
 from r2t2_core.reference.store import ReferenceSet
@@ -90,7 +92,11 @@ class Engine:
             embedder_hash=embedder.fingerprint(),
         )
         defaults = Defaults.load(settings.defaults_path)
-        return cls(model, embedder, reference, defaults, model.preprocessing_version)
+        preprocessing = model.preprocessing_version
+        frozen: ModelAdapter = model
+        if settings.dtype != "float32":
+            frozen = MixedPrecision(model, torch.bfloat16)
+        return cls(frozen, embedder, reference, defaults, preprocessing)
 
     @property
     def default_strategy(self) -> str:
@@ -106,6 +112,21 @@ class Engine:
     def device(self) -> str:
         """Device in words of torch."""
         return self.model.device
+
+    @property
+    def address(self) -> None:
+        """None: it is in this process."""
+        return None
+
+    @property
+    def answers(self) -> tuple[str, ...]:
+        """The model's answer vocabulary."""
+        return self.model.answers
+
+    @property
+    def pictures(self) -> Path:
+        """Folder below which the pictures of a decision's neighbours lie."""
+        return self.reference.root
 
     def default_parameters(self, strategy: str) -> Params:
         """Return a strategy's parameters as validation chose them."""

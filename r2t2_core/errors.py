@@ -68,5 +68,9 @@ class ModelError(WorkbenchError):
     """The model cannot be loaded, or its weights were changed."""
 
 
+class BackendError(WorkbenchError):
+    """The backend does not answer, is busy, or took too long."""
+
+
 class Cancelled(WorkbenchError):  # noqa: N818 (it is no error of anybody)
     """The person who asked has cancelled the work."""

@@ -30,8 +30,22 @@ class Settings(BaseModel):
         What ships with the product (`R2T2_SAMPLE_DATA`).
     device : str
         `auto`, `cpu`, `cuda` or `mps` (`R2T2_DEVICE`).
+    dtype : str
+        Number format of the model's large products: `float32`, or `bfloat16`, whose numbers differ
+        in the third digit (`R2T2_DTYPE`).
     threads : int
         Threads of torch; 0 leaves torch's own choice (`R2T2_THREADS`).
+    backend_url : str or None
+        A backend that answers instead of this process (`R2T2_BACKEND_URL`).
+    batch_size : int
+        Most requests that the backend answers together (`R2T2_BATCH_SIZE`).
+    batch_window : float
+        Seconds that the backend waits for requests that are being read, to answer them together
+        (`R2T2_BATCH_WINDOW`); a lone request never waits.
+    queue_size : int
+        Requests that the backend holds at once; more are refused (`R2T2_QUEUE_SIZE`).
+    deadline : float
+        Seconds after which the backend gives up a request (`R2T2_DEADLINE`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,7 +53,13 @@ class Settings(BaseModel):
     data_dir: Path = Field(default_factory=lambda: Path(platformdirs.user_data_dir("r2t2")))
     sample_data: Path = SAMPLE_DATA
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    dtype: Literal["float32", "bfloat16"] = "float32"
     threads: int = Field(default=0, ge=0, le=256)
+    backend_url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+(/\S*)?$")
+    batch_size: int = Field(default=16, ge=1, le=512)
+    batch_window: float = Field(default=0.004, ge=0, le=1)
+    queue_size: int = Field(default=64, ge=1, le=10_000)
+    deadline: float = Field(default=30.0, gt=0, le=3600)
 
     @classmethod
     def from_environment(cls) -> Settings:

@@ -11,6 +11,7 @@ from transformers.utils import logging as transformers_logging
 from r2t2_core.cli.answer import answer
 from r2t2_core.cli.evaluate import ablate, evaluate, report
 from r2t2_core.cli.info import info, list_strategies
+from r2t2_core.cli.serve import serve
 
 app = typer.Typer(
     help="Re-route a frozen mixture of experts at test time, and see why.",
@@ -36,3 +37,4 @@ app.command()(ablate)
 app.command()(report)
 app.command(name="strategies")(list_strategies)
 app.command()(info)
+app.command()(serve)

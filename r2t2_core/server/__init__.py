@@ -1,0 +1,1 @@
+"""The backend: the engine behind HTTP, and its client."""
