@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from pages.frame.backend import show_backend
 from pages.frame.language import choose_language
 from r2t2_core.i18n import gettext as _
 
@@ -25,3 +26,4 @@ page = st.navigation(
     position="sidebar",
 )
 page.run()
+show_backend()

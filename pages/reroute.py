@@ -8,14 +8,14 @@ import streamlit as st
 
 from pages.frame.job import Job
 from pages.frame.language import apply_language
-from pages.frame.loading import gallery, gallery_picture, load_engine
+from pages.frame.loading import gallery, gallery_picture, load_backend
 from pages.frame.style import STYLE, heading, show_problem
 from pages.reroute_view.details import show_neighbours, show_numbers, show_trajectories
 from pages.reroute_view.inputs import Request, read_request
 from pages.reroute_view.story import show_story
+from r2t2_core.backend import Backend
 from r2t2_core.decision import Decision
-from r2t2_core.engine import Engine
-from r2t2_core.errors import ImageError, WorkbenchError
+from r2t2_core.errors import BackendError, ImageError, WorkbenchError
 from r2t2_core.i18n import N_
 from r2t2_core.i18n import gettext as _
 
@@ -26,11 +26,10 @@ UNFORESEEN = N_("Something went wrong that nobody foresaw: {reason}")
 REPORT_IT = N_("Try again; if it happens again, report it with this sentence.")
 
 
-def start(engine: Engine, request: Request) -> None:
+def start(backend: Backend, request: Request) -> None:
     """Begin to answer; an earlier question that still runs is cancelled."""
     if (running := st.session_state.pop("job", None)) is not None:
         running.cancel()
-    st.session_state.pop("decision", None)
     st.session_state.pop("problem", None)
     image = request.image
     if image is None:
@@ -39,7 +38,7 @@ def start(engine: Engine, request: Request) -> None:
         return
     job = st.session_state["job"] = Job.start(
         request.key,
-        lambda progress, cancelled: engine.answer(
+        lambda progress, cancelled: backend.answer(
             image,
             request.question,
             retrieval=request.retrieval,
@@ -83,7 +82,7 @@ def show_progress() -> None:
         job.cancel()
 
 
-def show_result(engine: Engine, request: Request) -> Decision | None:
+def show_result(backend: Backend, request: Request) -> Decision | None:
     """Show the right column; return the decision that is shown, if any."""
     if st.session_state.get("job") is not None:
         show_progress()
@@ -91,13 +90,14 @@ def show_result(engine: Engine, request: Request) -> Decision | None:
     key, problem = st.session_state.get("problem", (None, None))
     if problem is not None and key == request.key:
         show_problem(problem)
-        return None
+        if not isinstance(problem, BackendError):
+            return None
     key, decision = st.session_state.get("decision", (None, None))
     if decision is None:
         show_welcome()
         return None
     if key == request.key:
-        show_story(decision, engine.reference.root)
+        show_story(decision, backend.pictures)
         return decision
     st.warning(
         _(
@@ -107,7 +107,7 @@ def show_result(engine: Engine, request: Request) -> Decision | None:
         icon=":material/history:",
     )
     with st.container(key="stale"):
-        show_story(decision, engine.reference.root)
+        show_story(decision, backend.pictures)
     return None
 
 
@@ -161,20 +161,20 @@ def page() -> None:
     st.title(_("Re-route a question"), anchor=False)
     try:
         with st.spinner(_("Loading the model")):
-            engine = load_engine()
+            backend = load_backend()
         left, right = st.columns([4, 8], gap="medium")
         with left:
-            request, pressed = read_request(engine)
+            request, pressed = read_request(backend)
     except WorkbenchError as error:
         show_problem(error)
         return
     with right:
         if pressed or st.session_state.pop("answer_now", False):
-            start(engine, request)
-        decision = show_result(engine, request)
+            start(backend, request)
+        decision = show_result(backend, request)
     if decision is not None:
         show_trajectories(decision)
-        show_neighbours(decision, engine.reference.root)
+        show_neighbours(decision, backend.pictures)
         show_numbers(decision)
 
 

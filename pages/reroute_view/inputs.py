@@ -16,7 +16,7 @@ from pages.frame.loading import gallery, gallery_picture
 from pages.frame.words import MARKS, OUTCOMES, strategy_titles
 from pages.reroute_view.composer import compose
 from pages.reroute_view.controls import controls
-from r2t2_core.engine import Engine
+from r2t2_core.backend import Backend
 from r2t2_core.errors import WorkbenchError
 from r2t2_core.gallery import GalleryCase
 from r2t2_core.i18n import gettext as _
@@ -55,9 +55,9 @@ class Request:
         return digest.hexdigest()
 
 
-def read_request(engine: Engine) -> tuple[Request, bool]:
+def read_request(backend: Backend) -> tuple[Request, bool]:
     """Show the inputs; return what they say, and whether the button was pressed."""
-    settings = _settings(engine)
+    settings = _settings(backend)
     handed = handed_case()
     source = st.segmented_control(
         _("Picture from"),
@@ -96,7 +96,7 @@ def read_request(engine: Engine) -> tuple[Request, bool]:
     known = case.label if case and question == case.question else None
     if source == HANDED and handed is not None and question == handed.question:
         known = handed.label
-    label = _read_label(engine, known, image, question, place)
+    label = _read_label(backend, known, image, question, place)
     pressed = st.button(
         _("Answer, and re-route"), type="primary", width="stretch", key="go",
         icon=":material/alt_route:",
@@ -108,10 +108,10 @@ def read_request(engine: Engine) -> tuple[Request, bool]:
 
 
 def _read_label(
-    engine: Engine, known: str | None, image: bytes | None, question: str, place: str
+    backend: Backend, known: str | None, image: bytes | None, question: str, place: str
 ) -> str | None:
     """Show the optional right answer; it is known for cases of the gallery and of a run."""
-    answers = sorted(engine.model.answers)
+    answers = sorted(backend.answers)
     # Keyed by picture and question: the right answer to another question is no right answer.
     about = hashlib.sha256((image or b"") + question.encode()).hexdigest()[:12]
     return st.selectbox(
@@ -131,7 +131,7 @@ class _Settings:
     parameters: dict[str, Params]
 
 
-def _settings(engine: Engine) -> _Settings:
+def _settings(backend: Backend) -> _Settings:
     """Show the settings in the sidebar; what validation chose is where they begin."""
     titles = strategy_titles()
     usable = [name for name, entry in strategies().items() if not entry.is_control]
@@ -139,13 +139,13 @@ def _settings(engine: Engine) -> _Settings:
         strategy = st.selectbox(
             _("Strategy whose answer counts"),
             usable,
-            usable.index(engine.default_strategy),
+            usable.index(backend.default_strategy),
             format_func=titles.__getitem__,
             key="strategy",
             help=_("All strategies are computed and compared; this one gives the answer after."),
         )
         with st.expander(_("Neighbours")):
-            values = controls(RetrievalParams, engine.default_retrieval, "retrieval")
+            values = controls(RetrievalParams, backend.default_retrieval, "retrieval")
         parameters: dict[str, Params] = {}
         for name in strategies():
             entry = get_strategy(name)
@@ -153,7 +153,7 @@ def _settings(engine: Engine) -> _Settings:
                 continue
             with st.expander(titles[name]):
                 st.caption(_(entry.summary))
-                start = engine.default_parameters(name)
+                start = backend.default_parameters(name)
                 chosen: dict[str, Any] = controls(entry.params, start, f"params.{name}")
                 parameters[name] = parse_params(entry, chosen)
     return _Settings(strategy, RetrievalParams.parse(values), parameters)

@@ -10,12 +10,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from r2t2_core.backend import Backend
 from r2t2_core.cli.output import complaints, output
 from r2t2_core.decision import Decision, TrajectoryRecord
-from r2t2_core.engine import Engine
 from r2t2_core.intake.image import read_image_file
 from r2t2_core.reference.index import RetrievalParams
 from r2t2_core.registry import get_strategy, parse_params
+from r2t2_core.server.client import open_backend
 from r2t2_core.settings import Settings
 from r2t2_core.strategies.base import Params
 
@@ -43,13 +44,13 @@ def answer(
     """Answer a question about a picture, before and after re-routing."""
     with complaints():
         data = read_image_file(image)
-        engine = Engine.load(Settings.from_environment())
-        decision = engine.answer(
+        backend = open_backend(Settings.from_environment())
+        decision = backend.answer(
             data,
             question,
-            retrieval=_retrieval(engine, retrieve or []),
-            parameters=_parameters(engine, param or []),
-            strategies=None if strategy == ALL else [strategy or engine.default_strategy],
+            retrieval=_retrieval(backend, retrieve or []),
+            parameters=_parameters(backend, param or []),
+            strategies=None if strategy == ALL else [strategy or backend.default_strategy],
             strategy=None if strategy == ALL else strategy,
             label=label,
         )
@@ -67,7 +68,7 @@ def _split(text: str) -> tuple[str, str]:
     return name.strip(), value.strip()
 
 
-def _parameters(engine: Engine, given: list[str]) -> dict[str, Params]:
+def _parameters(backend: Backend, given: list[str]) -> dict[str, Params]:
     """Read `STRATEGY.NAME=VALUE` options on top of the defaults."""
     merged: dict[str, dict[str, object]] = {}
     for text in given:
@@ -75,13 +76,13 @@ def _parameters(engine: Engine, given: list[str]) -> dict[str, Params]:
         strategy, dot, field = name.partition(".")
         if not dot:
             raise typer.BadParameter(f"{text!r} is not of the form STRATEGY.NAME=VALUE")
-        start = engine.default_parameters(strategy).model_dump()
+        start = backend.default_parameters(strategy).model_dump()
         merged.setdefault(strategy, start)[field] = value
     return {name: parse_params(get_strategy(name), values) for name, values in merged.items()}
 
 
-def _retrieval(engine: Engine, given: list[str]) -> RetrievalParams:
-    values = engine.default_retrieval.model_dump()
+def _retrieval(backend: Backend, given: list[str]) -> RetrievalParams:
+    values = backend.default_retrieval.model_dump()
     values.update(_split(text) for text in given)
     return RetrievalParams.parse(values)
 

@@ -158,7 +158,7 @@ def _answer_routes(app: FastAPI, service: Service) -> None:
         """Answer as the frozen model does, without re-routing."""
         plain = RerouteBody(image=body.image, question=body.question,
                             strategies=("base",), strategy="base").to_request()  # fmt: skip
-        decision = await _while_there(request, service.decide(plain, deadline))
+        decision = (await _while_there(request, service.keep(plain, deadline))).decision
         experts = [name for gate in decision.system.gates for name in gate.experts]
         return AnswerResponse(
             answer=decision.base.answer,
@@ -173,8 +173,7 @@ def _answer_routes(app: FastAPI, service: Service) -> None:
         body: RerouteBody, request: Request, deadline: Deadline = None, key: Key = None
     ) -> Response:
         """Answer before and after re-routing; the response is the decision."""
-        decision = await _while_there(request, service.decide(body.to_request(), deadline, key))
-        return _json(decision)
+        return _json(await _while_there(request, service.decide(body.to_request(), deadline, key)))
 
     @app.post(
         "/v1/decisions/batch", tags=tags, responses={**responses, 200: {"model": BatchResponse}}
@@ -186,7 +185,7 @@ def _answer_routes(app: FastAPI, service: Service) -> None:
         items = await _while_there(
             request, asyncio.gather(*(_item(service, one, deadline) for one in body.requests))
         )
-        return _json(BatchResponse(items=tuple(items)))
+        return _json(BatchResponse(items=tuple(items)).model_dump_json().encode())
 
     @app.get(
         "/v1/decisions/{decision_id}",
@@ -212,13 +211,13 @@ def _answer_routes(app: FastAPI, service: Service) -> None:
 
 async def _item(service: Service, body: RerouteBody, deadline: float | None) -> BatchItem:
     try:
-        return BatchItem(decision=await service.decide(body.to_request(), deadline))
+        return BatchItem(decision=(await service.keep(body.to_request(), deadline)).decision)
     except WorkbenchError as error:
         return BatchItem(problem=Problem.of(error))
 
 
-def _json(record: Decision | BatchResponse) -> Response:
-    return Response(record.model_dump_json(), media_type="application/json")
+def _json(body: bytes) -> Response:
+    return Response(body, media_type="application/json")
 
 
 async def _while_there(request: Request, work: Awaitable[Result]) -> Result:

@@ -21,7 +21,9 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from r2t2_core.backend import Backend
 from r2t2_core.decision import Decision
+from r2t2_core.engine import Engine
 from r2t2_core.errors import BackendError, Cancelled, WorkbenchError
 from r2t2_core.i18n import N_
 from r2t2_core.reference.index import RetrievalParams
@@ -29,6 +31,7 @@ from r2t2_core.registry import get_strategy, parse_params
 from r2t2_core.server.schemas import (
     ENDED,
     EvaluationBody,
+    Health,
     JobInfo,
     JobResult,
     Problem,
@@ -261,6 +264,7 @@ class RemoteBackend:
     ) -> httpx.Response:
         """Send a request, and again where that is safe and may help."""
         for attempt in range(1, attempts + 1):
+            _check(cancelled)
             try:
                 response = self._once(method, path, cancelled, **content)
             except httpx.HTTPError as error:
@@ -291,9 +295,11 @@ class RemoteBackend:
             except concurrent.futures.TimeoutError:
                 if future.done():
                     return future.result()
-                if cancelled is not None and cancelled():
+                try:
+                    _check(cancelled)
+                except Cancelled:
                     future.cancel()
-                    raise Cancelled(N_("Cancelled."), N_("Nothing was changed.")) from None
+                    raise
 
     def _gone(self, error: Exception) -> BackendError:
         return BackendError(
@@ -302,6 +308,26 @@ class RemoteBackend:
             address=self._address,
             reason=str(error) or type(error).__name__,
         )
+
+
+def open_backend(settings: Settings) -> Backend:
+    """Return the backend that the settings name, or an engine in this process.
+
+    Raises
+    ------
+    WorkbenchError
+        The backend does not answer, or the engine cannot be loaded.
+    """
+    return Engine.load(settings) if settings.backend_url is None else RemoteBackend.open(settings)
+
+
+def state_of(address: str) -> str:
+    """Return what a backend says of itself (`Health.status`), or `gone`, in two seconds at most."""
+    try:
+        response = httpx.get(f"{address.rstrip('/')}/health/ready", timeout=2, trust_env=False)
+        return Health.model_validate_json(response.content).status
+    except (httpx.HTTPError, ValidationError):
+        return "gone"
 
 
 def _backoff(attempt: int) -> float:
@@ -320,9 +346,13 @@ def _wait_of(response: httpx.Response, attempt: int) -> float:
 def _pause(seconds: float, cancelled: Callable[[], bool] | None) -> None:
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
-        if cancelled is not None and cancelled():
-            raise Cancelled(N_("Cancelled."), N_("Nothing was changed."))
+        _check(cancelled)
         time.sleep(min(left, PATIENCE))
+
+
+def _check(cancelled: Callable[[], bool] | None) -> None:
+    if cancelled is not None and cancelled():
+        raise Cancelled(N_("Cancelled."), N_("Nothing was changed."))
 
 
 def _error_of(response: httpx.Response) -> WorkbenchError:

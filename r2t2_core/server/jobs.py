@@ -112,8 +112,7 @@ class Jobs:
 
     def _work(self, job: Job, body: EvaluationBody) -> None:
         try:
-            if job.stop.is_set():
-                raise Cancelled(N_("Cancelled."), N_("Nothing was changed."))
+            _check(job)
             job.state = "running"
             job.result = self._evaluate(job, body)
             job.state = "finished"
@@ -136,7 +135,7 @@ class Jobs:
             job.done, job.total = done, total
 
         try:
-            suites = self._suites(body, folder)
+            suites = self._suites(job, body, folder)
             methods = parse_methods(list(body.methods), engine.defaults, body.seed)
             run = evaluate(
                 engine,
@@ -153,7 +152,7 @@ class Jobs:
             if folder.exists():
                 shutil.rmtree(folder)
 
-    def _suites(self, body: EvaluationBody, folder: Path) -> list[Suite]:
+    def _suites(self, job: Job, body: EvaluationBody, folder: Path) -> list[Suite]:
         if body.archive is not None:
             folder.mkdir(parents=True)
             archive = folder / "suite.zip"
@@ -172,6 +171,11 @@ class Jobs:
         return [
             load_suite(shipped[name], self._settings.data_dir / "unpacked" / name) for name in names
         ]
+
+
+def _check(job: Job) -> None:
+    if job.stop.is_set():
+        raise Cancelled(N_("Cancelled."), N_("Nothing was changed."))
 
 
 def _result(run: Run) -> JobResult:

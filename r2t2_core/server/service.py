@@ -25,16 +25,43 @@ logger = logging.getLogger(__name__)
 Record = Callable[[Decision], None]
 """Is given every decision before its answer is returned; what it raises keeps the answer back."""
 
-REMEMBERED = 500
+REMEMBERED = 300
 """Decisions that can be asked for again, by identifier or by idempotency key."""
 
 
 @dataclass(frozen=True)
+class Kept:
+    """A decision that was recorded, and its JSON."""
+
+    decision: Decision
+    body: bytes
+
+
+@dataclass
 class _Given:
-    """An answer that was given under an idempotency key."""
+    """What was answered under an idempotency key, or is being answered."""
 
     request: str
-    decision: asyncio.Task[Decision]
+    work: asyncio.Task[Kept] | None
+    body: bytes = b""
+    waiting: int = 0
+
+    async def wait(self) -> bytes:
+        """Wait for the answer; when the last one who waits has left, the work is cancelled."""
+        if self.work is None:
+            return self.body
+        work, self.waiting = self.work, self.waiting + 1
+        try:
+            return (await asyncio.shield(work)).body
+        finally:
+            self.waiting -= 1
+            if self.waiting == 0 and not work.done():
+                work.cancel()
+
+    def settle(self, task: asyncio.Task[Kept]) -> None:
+        """Hold the answer's bytes alone once it is there: the record itself is much larger."""
+        if not _failed(task):
+            self.body, self.work = task.result().body, None
 
 
 class Service:
@@ -60,7 +87,7 @@ class Service:
         self._problem: WorkbenchError | None = None
         self._stopping = False
         self._keys: OrderedDict[str, _Given] = OrderedDict()
-        self._decisions: OrderedDict[str, Decision] = OrderedDict()
+        self._decisions: OrderedDict[str, bytes] = OrderedDict()
         self.metrics = Metrics(lambda: self._batcher.held if self._batcher else 0)
         self.jobs = Jobs(lambda: self.engine, settings)
 
@@ -128,8 +155,8 @@ class Service:
 
     async def decide(
         self, request: AnswerRequest, deadline: float | None = None, key: str | None = None
-    ) -> Decision:
-        """Answer one request and keep its decision; the same key gives the same decision again.
+    ) -> bytes:
+        """Answer one request, keep its decision and return its JSON; the same key gives the same.
 
         Raises
         ------
@@ -139,7 +166,7 @@ class Service:
             As in `compute`.
         """
         if key is None:
-            return await self._keep(request, deadline)
+            return (await self.keep(request, deadline)).body
         what = _digest(request)
         given = self._keys.get(key)
         if given is not None and given.request != what:
@@ -147,26 +174,35 @@ class Service:
                 N_("The idempotency key was used for another request."),
                 N_("Use a new key for every request."),
             )
-        if given is None or _failed(given.decision):
+        if given is None or (given.work is not None and _failed(given.work)):
             # A task of its own: who comes second must not lose the answer when the first leaves.
-            task = asyncio.get_running_loop().create_task(self._keep(request, deadline))
+            task = asyncio.get_running_loop().create_task(self.keep(request, deadline))
             given = self._keys[key] = _Given(what, task)
+            task.add_done_callback(given.settle)
             while len(self._keys) > REMEMBERED:
                 self._keys.popitem(last=False)
-        return await asyncio.shield(given.decision)
+        return await given.wait()
 
-    async def _keep(self, request: AnswerRequest, deadline: float | None) -> Decision:
+    async def keep(self, request: AnswerRequest, deadline: float | None = None) -> Kept:
+        """Answer one request and keep its decision: record, count and remember it.
+
+        Raises
+        ------
+        WorkbenchError
+            As in `compute`.
+        """
         decision = await self.compute(request, deadline)
         if self._record is not None:
             await asyncio.to_thread(self._record, decision)
         self.metrics.decision(decision)
-        self._decisions[decision.id] = decision
+        kept = Kept(decision, decision.model_dump_json().encode())
+        self._decisions[decision.id] = kept.body
         while len(self._decisions) > REMEMBERED:
             self._decisions.popitem(last=False)
-        return decision
+        return kept
 
-    def find(self, decision: str) -> Decision:
-        """Return a decision that was made lately.
+    def find(self, decision: str) -> bytes:
+        """Return the JSON of a decision that was made lately.
 
         Raises
         ------
@@ -187,7 +223,7 @@ class UnknownError(BackendError):
     """What was asked for is not there."""
 
 
-def _failed(task: asyncio.Task[Decision]) -> bool:
+def _failed(task: asyncio.Task[Kept]) -> bool:
     return task.done() and (task.cancelled() or task.exception() is not None)
 
 

@@ -11,8 +11,9 @@ import httpx
 import pytest
 import uvicorn
 
+from r2t2_core.evaluation.suites import shipped_suites
 from r2t2_core.server.app import create_app
-from r2t2_core.settings import Settings
+from r2t2_core.settings import SAMPLE_DATA, Settings
 
 
 @contextmanager
@@ -38,6 +39,12 @@ def serving(load, settings: Settings, record=None) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join(20)
+
+
+@pytest.fixture(scope="session")
+def suite_name() -> str:
+    """The first shipped suite."""
+    return next(iter(shipped_suites(SAMPLE_DATA / "suites")))
 
 
 @pytest.fixture(scope="module")
