@@ -67,9 +67,9 @@ results: $(VENV)/.test-ready
 	$(BIN)/python -m tools.results
 	$(BIN)/r2t2 ablate --limit 1600 --out docs/ablations.md
 
-# Timings as ratios, in one run.
+# Timings as ratios, in one run (some twenty minutes on two idle cores): docs/performance.md.
 bench: $(VENV)/.run-ready
-	$(BIN)/python -m benchmarks.rerouting --out build/benchmark.json
+	$(BIN)/python -m benchmarks --out build/benchmark.json --page docs/performance.md
 
 clean:
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

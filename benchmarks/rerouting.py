@@ -115,14 +115,14 @@ def naive_loss(engine: Engine, neighbours: Neighbours) -> SurrogateLoss:
 def _plain(problem: RoutingProblem) -> SurrogateLoss:
     """Return the surrogate loss by way of the model, for autograd."""
     loss = problem.surrogate_loss
-    return lambda routing: loss(routing.requires_grad_())
+    return lambda routing: loss(routing)
 
 
 def leave_one_out(problem: RoutingProblem, model: ModelAdapter, outputs: Tensor) -> RoutingProblem:
     """Return K problems in one batch: each without one of the K neighbours."""
     near = problem.neighbours
     count = near.weight.shape[1]
-    weight = near.weight.expand(count, -1) * (1 - torch.eye(count))
+    weight = near.weight.expand(count, -1) * (1 - torch.eye(count, device=near.weight.device))
     weight = weight / weight.sum(1, keepdim=True)
     spread = Neighbours(
         near.index.expand(count, -1),
@@ -143,7 +143,7 @@ def leave_one_out(problem: RoutingProblem, model: ModelAdapter, outputs: Tensor)
 def without_each_expert(routing: Tensor) -> Tensor:
     """Return E routings (E, E): each without one expert, the others' weights raised."""
     size = routing.shape[1]
-    left = routing.expand(size, -1) * (1 - torch.eye(size))
+    left = routing.expand(size, -1) * (1 - torch.eye(size, device=routing.device))
     return left / left.sum(1, keepdim=True).clamp(min=1e-9)
 
 

@@ -1,7 +1,7 @@
 """The HTTP service, API version 1: routes and nothing else.
 
-`create_app` is the place where an audit log is plugged in: `record` is given every decision before
-its answer is returned.
+`create_app` is the place where an audit log is plugged in: `record` is given every decision, with
+its request and who asked, before the answer is returned.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, TypeVar
 
-from fastapi import FastAPI, Header, Request
+from fastapi import Depends, FastAPI, Header, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
@@ -24,7 +24,7 @@ from r2t2_core.errors import BackendError, Cancelled, ModelError, ParameterError
 from r2t2_core.i18n import N_
 from r2t2_core.server.batching import BusyError, DeadlineError
 from r2t2_core.server.catalogue import catalogue_routes
-from r2t2_core.server.intake import Door
+from r2t2_core.server.intake import Door, RefusedBodyError
 from r2t2_core.server.job_routes import job_routes
 from r2t2_core.server.schemas import (
     MAX_PICTURE_TEXT,
@@ -43,7 +43,7 @@ from r2t2_core.server.schemas import (
     RetrievalBody,
     Tags,
 )
-from r2t2_core.server.service import Record, Service, UnknownError
+from r2t2_core.server.service import Caller, Record, Service, UnknownError
 from r2t2_core.settings import Settings
 
 MAX_BODY = MAX_PICTURE_TEXT + 1_000_000
@@ -135,6 +135,23 @@ def _health_routes(app: FastAPI, service: Service) -> None:
         return Response(service.metrics.text(), media_type="text/plain; version=0.0.4")
 
 
+Bearer = Annotated[
+    str | None,
+    Header(
+        alias="Authorization", max_length=4000, description="`Bearer TOKEN`, for the audit log."
+    ),
+]
+Purpose = Annotated[
+    str, Header(alias="X-Purpose", max_length=500, description="What for, for the audit log.")
+]
+
+
+def caller_of(authorization: Bearer = None, purpose: Purpose = "") -> Caller:
+    """Return who asks, as the headers say."""
+    scheme, _, token = (authorization or "").partition(" ")
+    return Caller(token.strip() or None if scheme.lower() == "bearer" else None, purpose)
+
+
 Deadline = Annotated[
     float | None,
     Header(alias="X-Deadline-Seconds", gt=0, le=3600, allow_inf_nan=False,
@@ -147,18 +164,21 @@ Key = Annotated[
 ]  # fmt: skip
 
 
+Asker = Annotated[Caller, Depends(caller_of)]
+
+
 def _answer_routes(app: FastAPI, service: Service) -> None:
     tags: Tags = ["answers"]
     responses = REFUSALS
 
     @app.post("/v1/answers", tags=tags, responses=responses)
     async def answer(
-        body: PictureBody, request: Request, deadline: Deadline = None
+        body: PictureBody, request: Request, caller: Asker, deadline: Deadline = None
     ) -> AnswerResponse:
         """Answer as the frozen model does, without re-routing."""
         plain = RerouteBody(image=body.image, question=body.question,
                             strategies=("base",), strategy="base").to_request()  # fmt: skip
-        decision = (await _while_there(request, service.keep(plain, deadline))).decision
+        decision = (await _while_there(request, service.keep(plain, deadline, caller))).decision
         experts = [name for gate in decision.system.gates for name in gate.experts]
         return AnswerResponse(
             answer=decision.base.answer,
@@ -170,20 +190,26 @@ def _answer_routes(app: FastAPI, service: Service) -> None:
 
     @app.post("/v1/decisions", tags=tags, responses={**responses, 200: {"model": Decision}})
     async def decide(
-        body: RerouteBody, request: Request, deadline: Deadline = None, key: Key = None
+        body: RerouteBody,
+        request: Request,
+        caller: Asker,
+        deadline: Deadline = None,
+        key: Key = None,
     ) -> Response:
         """Answer before and after re-routing; the response is the decision."""
-        return _json(await _while_there(request, service.decide(body.to_request(), deadline, key)))
+        work = service.decide(body.to_request(), deadline, key, caller)
+        return _json(await _while_there(request, work))
 
     @app.post(
         "/v1/decisions/batch", tags=tags, responses={**responses, 200: {"model": BatchResponse}}
     )
     async def decide_batch(
-        body: BatchBody, request: Request, deadline: Deadline = None
+        body: BatchBody, request: Request, caller: Asker, deadline: Deadline = None
     ) -> Response:
         """Answer several requests; each has its own decision or its own problem."""
         items = await _while_there(
-            request, asyncio.gather(*(_item(service, one, deadline) for one in body.requests))
+            request,
+            asyncio.gather(*(_item(service, one, deadline, caller) for one in body.requests)),
         )
         return _json(BatchResponse(items=tuple(items)).model_dump_json().encode())
 
@@ -209,9 +235,12 @@ def _answer_routes(app: FastAPI, service: Service) -> None:
         return NeighboursResponse(reference=decision.reference, neighbours=decision.neighbours)
 
 
-async def _item(service: Service, body: RerouteBody, deadline: float | None) -> BatchItem:
+async def _item(
+    service: Service, body: RerouteBody, deadline: float | None, caller: Caller
+) -> BatchItem:
     try:
-        return BatchItem(decision=(await service.keep(body.to_request(), deadline)).decision)
+        kept = await service.keep(body.to_request(), deadline, caller)
+        return BatchItem(decision=kept.decision)
     except WorkbenchError as error:
         return BatchItem(problem=Problem.of(error))
 
@@ -250,8 +279,10 @@ def _handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def refused_by_framework(request: Request, error: HTTPException) -> JSONResponse:
-        reason = str(error.detail)[:200]
-        problem = BackendError(UNREADABLE, SEE_SCHEMA, reason=reason)
+        if isinstance(error, RefusedBodyError):
+            problem = error.error
+        else:
+            problem = BackendError(UNREADABLE, SEE_SCHEMA, reason=str(error.detail)[:200])
         return _problem(problem, error.status_code, dict(error.headers or {}))
 
     @app.exception_handler(Exception)

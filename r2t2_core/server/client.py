@@ -52,7 +52,7 @@ LONGEST_PAUSE = 5.0
 
 TIMEOUT = httpx.Timeout(60.0, connect=3.0)
 
-AGAIN = frozenset((408, 429, 502, 503, 504))
+AGAIN = frozenset((408, 429, 502, 503))
 """Statuses after which asking again makes sense."""
 
 LISTEN = 1.0
@@ -100,7 +100,7 @@ class RemoteBackend:
         """Open the backend that the settings name."""
         if settings.backend_url is None:
             raise ValueError("R2T2_BACKEND_URL is not set")
-        return cls(settings.backend_url, settings.data_dir / "pictures")
+        return cls(settings.backend_url, settings.data_dir / "reference_pictures")
 
     @property
     def address(self) -> str:
@@ -160,7 +160,8 @@ class RemoteBackend:
         """
         if progress is not None:
             progress(STAGE_ASK, 0.1)
-        body = RerouteBody(
+        # Not checked here: what is wrong with it the backend says, in one sentence.
+        body = RerouteBody.model_construct(
             image=base64.b64encode(image_bytes).decode(),
             question=question,
             retrieval=retrieval,
@@ -171,12 +172,11 @@ class RemoteBackend:
             strategy=strategy,
             label=label,
         )
-        headers = {"Idempotency-Key": uuid.uuid4().hex}
         response = self._send(
             "POST",
             "/v1/decisions",
             content=body.model_dump_json().encode(),
-            headers={**headers, "Content-Type": "application/json"},
+            headers={"Content-Type": "application/json", "Idempotency-Key": uuid.uuid4().hex},
             cancelled=cancelled,
         )
         decision = _read(Decision, response)

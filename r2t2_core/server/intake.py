@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from r2t2_core.errors import BackendError
@@ -19,11 +20,11 @@ TOO_SLOW = N_("The request did not arrive within {seconds} seconds.")
 SEND_FASTER = N_("Send it again.")
 
 
-class _Refused(Exception):  # noqa: N818 (it ends a request, it is no error)
+class RefusedBodyError(HTTPException):
     """The body is too large or too slow."""
 
     def __init__(self, status: int, error: BackendError) -> None:
-        self.status = status
+        super().__init__(status, str(error), {"Connection": "close"})
         self.error = error
 
 
@@ -51,7 +52,7 @@ class Door:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began, status, started = time.perf_counter(), 500, False
+        began, status = time.perf_counter(), 500
         arrived, whole = 0, False
         until = time.monotonic() + self._patience
 
@@ -62,27 +63,25 @@ class Door:
             try:
                 message = await asyncio.wait_for(receive(), max(0.0, until - time.monotonic()))
             except TimeoutError as error:
-                seconds = f"{self._patience:g}"
-                raise _Refused(408, BackendError(TOO_SLOW, SEND_FASTER, seconds=seconds)) from error
+                problem = BackendError(TOO_SLOW, SEND_FASTER, seconds=f"{self._patience:g}")
+                raise RefusedBodyError(408, problem) from error
             arrived += len(message.get("body", b""))
             whole = not message.get("more_body", False)
             if arrived > self._limit:
-                raise _Refused(413, self._too_large())
+                raise RefusedBodyError(413, self._too_large())
             return message
 
         async def noted(message: Message) -> None:
-            nonlocal status, started
+            nonlocal status
             if message["type"] == "http.response.start":
-                status, started = message["status"], True
+                status = message["status"]
             await send(message)
 
         try:
             if _announced(scope) > self._limit:
-                raise _Refused(413, self._too_large())
-            await self._app(scope, counted, noted)
-        except _Refused as refusal:
-            if not started:
-                await _refuse(noted, refusal)
+                await _refuse(noted, RefusedBodyError(413, self._too_large()))
+            else:
+                await self._app(scope, counted, noted)
         finally:
             route = getattr(scope.get("route"), "path", "other")
             self._metrics.request(route, status, time.perf_counter() - began)
@@ -98,8 +97,8 @@ def _announced(scope: Scope) -> int:
     return int(length) if length.isdigit() else 0
 
 
-async def _refuse(send: Send, refusal: _Refused) -> None:
+async def _refuse(send: Send, refusal: RefusedBodyError) -> None:
     body = Problem.of(refusal.error).model_dump_json().encode()
     headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
+    await send({"type": "http.response.start", "status": refusal.status_code, "headers": headers})
     await send({"type": "http.response.body", "body": body})

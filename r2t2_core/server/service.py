@@ -22,7 +22,26 @@ from r2t2_core.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-Record = Callable[[Decision], None]
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks, as the request says; nothing here is believed before the audit log has checked it.
+
+    Attributes
+    ----------
+    token : str or None
+        Bearer token.
+    purpose : str
+        What for.
+    """
+
+    token: str | None = None
+    purpose: str = ""
+
+
+NOBODY = Caller()
+
+Record = Callable[[Decision, AnswerRequest, Caller], None]
 """Is given every decision before its answer is returned; what it raises keeps the answer back."""
 
 REMEMBERED = 300
@@ -154,7 +173,11 @@ class Service:
         return decision
 
     async def decide(
-        self, request: AnswerRequest, deadline: float | None = None, key: str | None = None
+        self,
+        request: AnswerRequest,
+        deadline: float | None = None,
+        key: str | None = None,
+        caller: Caller = NOBODY,
     ) -> bytes:
         """Answer one request, keep its decision and return its JSON; the same key gives the same.
 
@@ -166,8 +189,8 @@ class Service:
             As in `compute`.
         """
         if key is None:
-            return (await self.keep(request, deadline)).body
-        what = _digest(request)
+            return (await self.keep(request, deadline, caller)).body
+        what = _digest(request, caller)
         given = self._keys.get(key)
         if given is not None and given.request != what:
             raise ParameterError(
@@ -176,14 +199,16 @@ class Service:
             )
         if given is None or (given.work is not None and _failed(given.work)):
             # A task of its own: who comes second must not lose the answer when the first leaves.
-            task = asyncio.get_running_loop().create_task(self.keep(request, deadline))
+            task = asyncio.get_running_loop().create_task(self.keep(request, deadline, caller))
             given = self._keys[key] = _Given(what, task)
             task.add_done_callback(given.settle)
             while len(self._keys) > REMEMBERED:
                 self._keys.popitem(last=False)
         return await given.wait()
 
-    async def keep(self, request: AnswerRequest, deadline: float | None = None) -> Kept:
+    async def keep(
+        self, request: AnswerRequest, deadline: float | None = None, caller: Caller = NOBODY
+    ) -> Kept:
         """Answer one request and keep its decision: record, count and remember it.
 
         Raises
@@ -193,7 +218,7 @@ class Service:
         """
         decision = await self.compute(request, deadline)
         if self._record is not None:
-            await asyncio.to_thread(self._record, decision)
+            await asyncio.to_thread(self._record, decision, request, caller)
         self.metrics.decision(decision)
         kept = Kept(decision, decision.model_dump_json().encode())
         self._decisions[decision.id] = kept.body
@@ -227,11 +252,11 @@ def _failed(task: asyncio.Task[Kept]) -> bool:
     return task.done() and (task.cancelled() or task.exception() is not None)
 
 
-def _digest(request: AnswerRequest) -> str:
+def _digest(request: AnswerRequest, caller: Caller) -> str:
     digest = hashlib.sha256(request.image)
     retrieval = None if request.retrieval is None else request.retrieval.model_dump_json()
     values = {name: params.model_dump_json() for name, params in request.parameters.items()}
     rest = (request.question, retrieval, sorted(values.items()), request.strategies,
-            request.strategy, request.label)  # fmt: skip
+            request.strategy, request.label, caller)  # fmt: skip
     digest.update(repr(rest).encode(errors="replace"))
     return digest.hexdigest()

@@ -57,5 +57,5 @@ def recorded() -> list:
 def address(engine, recorded, tmp_path_factory) -> Iterator[str]:
     """A backend with a folder of its own."""
     settings = Settings(data_dir=tmp_path_factory.mktemp("backend"))
-    with serving(lambda: engine, settings, recorded.append) as where:
+    with serving(lambda: engine, settings, lambda *kept: recorded.append(kept)) as where:
         yield where

@@ -11,9 +11,12 @@ import httpx
 import pytest
 
 from r2t2_core.decision import Decision
+from r2t2_core.errors import WorkbenchError
 from r2t2_core.registry import strategies
 from r2t2_core.server.schemas import BatchResponse, JobInfo, NeighboursResponse, StrategyInfo
+from r2t2_core.settings import Settings
 from tests.agreement import differences
+from tests.server.conftest import serving
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +40,17 @@ def body(case) -> dict:
 
 
 def test_a_decision_over_http_is_the_one_in_this_process(http, engine, case, body, recorded):
-    response = http.post("/v1/decisions", json=body)
+    headers = {"Authorization": "Bearer secret", "X-Purpose": "a test"}
+    response = http.post("/v1/decisions", json=body, headers=headers)
     assert response.status_code == 200
     decision = Decision.from_json(response.content)
     own = engine.answer(case[1], case[0].question, label=case[0].label)
     assert differences(own, decision) == []
     assert decision.system.batch == 1
-    assert recorded[-1].id == decision.id
+    kept, request, caller = recorded[-1]
+    assert kept.id == decision.id
+    assert request.image == case[1]
+    assert (caller.token, caller.purpose) == ("secret", "a test")
     again = http.get(f"/v1/decisions/{decision.id}")
     assert Decision.from_json(again.content) == decision
 
@@ -58,6 +65,16 @@ def test_an_idempotency_key_gives_the_same_decision_once(http, body, recorded):
     other = http.post("/v1/decisions", json={**body, "question": "Is there a cup?"}, headers=key)
     assert other.status_code == 422
     assert "another request" in other.json()["detail"]
+
+
+def test_a_decision_that_cannot_be_recorded_is_not_given(engine, body, tmp_path):
+    def refuse(decision, request, caller):
+        raise WorkbenchError("The audit log cannot be written.", "Make room.")
+
+    with serving(lambda: engine, Settings(data_dir=tmp_path), refuse) as address:
+        response = httpx.post(f"{address}/v1/decisions", json=body, timeout=60)
+    assert response.status_code == 422
+    assert "audit log cannot be written" in response.json()["detail"]
 
 
 def test_a_batch_gives_each_its_decision_or_its_problem(http, body):
