@@ -10,6 +10,7 @@ FROM python:3.11-slim-bookworm
 ENV PATH=/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
+    HOME=/data \
     R2T2_DATA_DIR=/data
 RUN useradd --create-home --uid 10001 r2t2 \
     && install --directory --owner=r2t2 /data
@@ -20,7 +21,7 @@ COPY .streamlit ./.streamlit
 COPY pages ./pages
 COPY r2t2_core ./r2t2_core
 COPY sample_data ./sample_data
-USER r2t2
+USER 10001
 VOLUME /data
 EXPOSE 8600 8501
 STOPSIGNAL SIGTERM

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from r2t2_core.errors import Cancelled, NeighbourhoodError
 from r2t2_core.i18n import N_
-from r2t2_core.kernels import kernel_weights
+from r2t2_core.kernels import SMALLEST_BANDWIDTH, gaussian
 from r2t2_core.registry import register
 from r2t2_core.strategies.base import Params
 from r2t2_core.strategies.path import trajectory_of
@@ -46,12 +46,23 @@ def usable(reference_routing: Tensor, excluded: Tensor) -> Tensor | None:
     reference_routing : Tensor (N, E)
     excluded : Tensor (B, L), int64
         Rows of `reference_routing` that a query may not use; -1 where padded.
+
+    Raises
+    ------
+    NeighbourhoodError
+        A query may use none.
     """
     if not bool((excluded >= 0).any()):
         return None
     hits = reference_routing.new_zeros((excluded.shape[0], reference_routing.shape[0]))
     hits.scatter_add_(1, excluded.clamp(min=0), (excluded >= 0).to(hits.dtype))
-    return hits == 0
+    allowed = hits == 0
+    if not bool(allowed.any(1).all()):
+        raise NeighbourhoodError(
+            N_("The neighbourhood is empty."),
+            N_("Use more neighbours, a wider radius, or another reference policy."),
+        )
+    return allowed
 
 
 def shift(
@@ -74,8 +85,15 @@ def shift(
         distances = distances.masked_fill(~allowed, torch.inf)
     count = min(n_neighbours, reference_routing.shape[0])
     near, rows = distances.topk(count, dim=1, largest=False)
-    present = torch.isfinite(near)
-    weights, _ = kernel_weights(near.masked_fill(~present, 0), present)
+    if allowed is None:
+        bandwidth = near.mean(1, keepdim=True)
+    else:
+        present = torch.isfinite(near)
+        total = near.masked_fill(~present, 0).sum(1, keepdim=True)
+        bandwidth = total / present.sum(1, keepdim=True)
+    # The nearest lies within one mean distance, so that the weights never vanish all together.
+    raw = gaussian(near / bandwidth.clamp(min=SMALLEST_BANDWIDTH))
+    weights = raw / raw.sum(1, keepdim=True)
     return (weights[..., None] * reference_routing[rows]).sum(1)
 
 
@@ -102,6 +120,10 @@ def reroute(problem: RoutingProblem, params: ModeFindingParams) -> Trajectory:
         if problem.cancelled():
             raise Cancelled(N_("Cancelled."), N_("Nothing was changed."))
         here = points[-1]
+        if not bool(active.any()):
+            points.append(here)
+            sizes.append(torch.zeros_like(sizes[0]))
+            continue
         there = params.alpha * here + (1 - params.alpha) * shift(
             here, reference, allowed, params.n_neighbours
         )
