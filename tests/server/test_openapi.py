@@ -35,9 +35,10 @@ def test_every_route_is_described(operations):
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS - {BEGINS_WORK}))
 def test_what_a_machine_makes_up_is_no_server_error(operations, name):
-    modes = [schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE]
-    for mode in modes:
-        try_out(operations[name], mode)
+    try_out(operations[name], schemathesis.GenerationMode.POSITIVE)
+    if name.startswith("POST"):
+        # Others take no body, and any text is a path: there is nothing that is not as described.
+        try_out(operations[name], schemathesis.GenerationMode.NEGATIVE)
 
 
 def try_out(operation, mode) -> None:
