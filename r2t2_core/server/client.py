@@ -263,7 +263,9 @@ class RemoteBackend:
         **content: Any,
     ) -> httpx.Response:
         """Send a request, and again where that is safe and may help."""
-        for attempt in range(1, attempts + 1):
+        attempt = 0
+        while True:
+            attempt += 1
             _check(cancelled)
             try:
                 response = self._once(method, path, cancelled, **content)
@@ -277,7 +279,6 @@ class RemoteBackend:
             if response.status_code not in AGAIN or attempt == attempts:
                 raise _error_of(response)
             _pause(_wait_of(response, attempt), cancelled)
-        raise AssertionError("the last attempt returns or raises")
 
     def _once(
         self, method: str, path: str, cancelled: Callable[[], bool] | None, **content: Any
