@@ -127,11 +127,8 @@ class Player {
     this.stop();
     this.timer = setInterval(() => {
       if (!this.root.isConnected) return this.stop();
-      if (this.place >= this.data.shots.length - 1) {
-        this.stop();
-        return this.draw();
-      }
       this.place += 1;
+      if (this.place === this.data.shots.length - 1) this.stop();
       return this.draw();
     }, PACE);
     this.draw();

@@ -52,9 +52,9 @@ def analysis_of(engine: Engine, decision: Decision, image: bytes) -> Analysis | 
 def show_words(decision: Decision, analysis: Analysis) -> None:
     """Show the decision in plain words, and what speaks for and against re-routing."""
     words = {name: _(title) for name, title in EXPERTS.items()} | strategy_titles()
-    text = paragraph(decision, analysis, words)
+    title, text = _("In plain words"), paragraph(decision, analysis, words)
     st.html(
-        f'<div class="r2"><div class="r2-card"><small>{escape(_("In plain words"))}</small>'
+        f'<div class="r2"><div class="r2-card"><small>{escape(title)}</small>'
         f'<p class="r2-words">{escape(text)}</p></div></div>'
     )
     with st.expander(_("Should we have re-routed?"), icon=":material/balance:"):

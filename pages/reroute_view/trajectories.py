@@ -19,7 +19,7 @@ from r2t2_core.analysis import Analysis
 from r2t2_core.decision import Decision, StepRecord, TrajectoryRecord
 from r2t2_core.engine import Engine
 from r2t2_core.figures.simplex import Scene, flat_view, parallel_axes
-from r2t2_core.figures.style import expert_colour, strategy_colour, strategy_dash
+from r2t2_core.figures.style import GREY, expert_colour, strategy_colour, strategy_dash
 from r2t2_core.figures.trajectories import answer_by_step, compare_by_step, routing_by_step
 from r2t2_core.i18n import gettext as _
 from r2t2_core.registry import strategies
@@ -117,20 +117,20 @@ def _controls(
 
 def _buttons(key: str, playing: str, last: int) -> None:
     """Show back, play and on; each has a key of the keyboard."""
-    back, play, on = st.columns(3, gap="small")
-    back.button(
+    row = st.container(horizontal=True, gap="small")
+    row.button(
         _("Back"), key=f"back.{key}", icon=":material/skip_previous:", width="stretch",
         on_click=_go, args=(key, playing, -1, last), shortcut="B",
     )  # fmt: skip
     runs = st.session_state.get(playing, False)
-    if play.button(
+    if row.button(
         _("Pause") if runs else _("Play"), key=f"play.{key}", width="stretch", shortcut="P",
         icon=":material/pause:" if runs else ":material/play_arrow:",
         on_click=_play, args=(key, playing, last),
     ):  # fmt: skip
         # The clock of a fragment is set where the whole page runs.
         st.rerun()
-    on.button(
+    row.button(
         _("Next"), key=f"on.{key}", icon=":material/skip_next:", width="stretch",
         on_click=_go, args=(key, playing, 1, last), shortcut="N",
     )  # fmt: skip
@@ -182,6 +182,18 @@ def _simplex(
 ) -> None:
     """Show both views of the simplex, for each gate."""
     experts = expert_names(decision)
+    legend(
+        [
+            (_("router's own"), GREY, "dot"),
+            (_("neighbours"), GREY, "solid"),
+            *(
+                (titles[entry.strategy], strategy_colour(entry.strategy),
+                 strategy_dash(entry.strategy))
+                for entry in decision.trajectories
+                if len(entry.steps) > 1
+            ),
+        ]
+    )  # fmt: skip
     start = 0
     for gate in decision.system.gates:
         block = slice(start, start + len(gate.experts))
@@ -193,7 +205,10 @@ def _simplex(
         left, right = st.columns(2, gap="medium")
         with left, st.container(gap="xsmall"):
             st.caption(
-                _("Expert by expert: a line is a routing, grey bands are the reference set's")
+                _(
+                    "Expert by expert: a line is a routing; grey bands hold the middle 50 % and "
+                    "90 % of the reference set's"
+                )
             )
             chart = parallel_axes(scene, height=430)
             st.plotly_chart(chart, key=f"t.parallel.{gate.name}", config=CHART)

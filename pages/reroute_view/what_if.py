@@ -157,7 +157,7 @@ def _retrieval(
 def _show_result(decision: Decision, result: WhatIf) -> None:
     """Show the answer under the intervention, against the decision's."""
     label = decision.input.label
-    mark, kind = "", "warn"
+    mark = ""
     if label is not None:
         right = result.result.answer == label
         mark = " <span>" + escape("✓ " + _("right") if right else "✗ " + _("wrong")) + "</span>"
@@ -167,11 +167,12 @@ def _show_result(decision: Decision, result: WhatIf) -> None:
         else _("The same answer as the decision's")
     )
     share = f"{result.result.probability:.0%}"
+    badge, probability = escape(_("human intervention")), escape(_("probability"))
     st.html(
         '<div class="r2"><div class="r2-card"><small>'
-        f'<span class="r2-badge {kind}">{escape(_("human intervention"))}</span></small>'
+        f'<span class="r2-badge warn">{badge}</span></small>'
         f"<b>{escape(result.result.answer)}{mark}</b>"
-        f"<small>{escape(_('probability'))} {share} · {escape(changes)}</small>"
+        f"<small>{probability} {share} · {escape(changes)}</small>"
         f'<div class="r2-bar"><i style="width:{share}"></i></div></div></div>'
     )
     chart = routing_bars(

@@ -66,9 +66,9 @@ def one_page(
         f"<h1>{escape(title)}</h1>",
         _case(decision, picture, words),
         f"<p>{escape(unchanged)}</p>",
-        f"<h2>{escape(_('How often, over all questions'))}</h2>",
+        _heading(_("How often, over all questions")),
         _numbers(rerouted, decision),
-        f"<h2>{escape(_('What it costs, against changing the model'))}</h2>",
+        _heading(_("What it costs, against changing the model")),
         _costs(rerouted, finetuned, upkeep),
         "<footer>",
         escape(
@@ -90,34 +90,40 @@ def one_page(
     )
 
 
+def _heading(text: str) -> str:
+    return f"<h2>{escape(text)}</h2>"
+
+
 def _case(decision: Decision, picture: bytes, words: Mapping[str, str]) -> str:
     data = base64.b64encode(picture).decode()
     kind = decision.input.image_format.lower()
     label = decision.input.label
     right = "" if label is None else _("Right answer: {label}").format(label=label)
-    count = len(decision.neighbours)
+    before = _card(_("Before: router as trained"), decision.base, label)
+    after = _card(_("After re-routing"), decision.final, label)
+    bars = escape(_("Whom the model asks: before (pale) and after"))
+    learnt = escape(
+        _("Learnt from {count} similar solved cases.").format(count=len(decision.neighbours))
+    )
     return (
         f'<div class="case"><div><img alt="" src="data:image/{kind};base64,{data}">'
         f"<p><b>{escape(decision.input.question)}</b><br><small>{escape(right)}</small></p></div>"
         f'<div><div class="pair">'
-        f"{_card(_('Before: router as trained'), decision.base, label)}"
-        f"{_card(_('After re-routing'), decision.final, label)}</div>"
-        f"<p><small>{escape(_('Whom the model asks: before (pale) and after'))}</small></p>"
+        f"{before}{after}</div><p><small>{bars}</small></p>"
         f"{_bars(decision, words)}"
-        f"<p><small>{escape(_('Learnt from {count} similar solved cases.').format(count=count))}"
-        "</small></p></div></div>"
+        f"<p><small>{learnt}</small></p></div></div>"
     )
 
 
 def _card(title: str, given: AnswerRecord, label: str | None) -> str:
-    kind, mark = "", ""
+    kind, mark, probability = "", "", escape(_("probability"))
     if label is not None:
         is_right = given.answer == label
         kind = "good" if is_right else "bad"
         mark = " ✓ " + _("right") if is_right else " ✗ " + _("wrong")
     return (
         f'<div class="card {kind}"><small>{escape(title)}</small><b>{escape(given.answer)}'
-        f"{escape(mark)}</b><small>{escape(_('probability'))} {given.probability:.0%}</small></div>"
+        f"{escape(mark)}</b><small>{probability} {given.probability:.0%}</small></div>"
     )
 
 
@@ -185,7 +191,8 @@ def _numbers(rerouted: Headline, decision: Decision) -> str:
 
 def _costs(rerouted: Headline, finetuned: Headline | None, upkeep: Upkeep | None) -> str:
     if upkeep is None:
-        return f"<p>{escape(_('Times of this model were not measured yet.'))}</p>"
+        missing = escape(_("Times of this model were not measured yet."))
+        return f"<p>{missing}</p>"
     unknown = _("not measured")
 
     def harm(outcome: Headline | None) -> str:

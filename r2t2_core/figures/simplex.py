@@ -143,7 +143,8 @@ def parallel_axes(scene: Scene, *, height: int = 360) -> go.Figure:
         marker={"size": 10, "color": [expert_colour(scene.block.start + axis) for axis in axes]},
         hovertemplate=f"%{{y:.3f}}<extra>{name}</extra>",
     )
-    finish(figure, height=height, x="", y=_("routing weight (share)"))
+    # The page shows one legend for both views; names here would cover the axes.
+    finish(figure, height=height, x="", y=_("routing weight (share)"), legend=False)
     figure.update_yaxes(range=[-0.02, 1.02])
     figure.update_xaxes(
         tickvals=axes,
@@ -153,7 +154,7 @@ def parallel_axes(scene: Scene, *, height: int = 360) -> go.Figure:
         ],
         gridcolor=GRID,
     )
-    return figure.update_layout(legend={"y": -0.2, "yanchor": "top", "font": {"size": 11}})
+    return figure
 
 
 def _lines(
@@ -256,6 +257,9 @@ def flat_view(scene: Scene, *, height: int = 360) -> go.Figure:
     first = "" if ternary else _("first direction of the reference set's routings (share)")
     second = "" if ternary else _("second direction (share)")
     finish(figure, height=height, x=first, y=second, legend=False)
+    # Room for the names at the corners.
+    low, high = plane.x_edges[0], plane.x_edges[-1]
+    figure.update_xaxes(range=[low - 0.1 * (high - low), high + 0.1 * (high - low)])
     figure.update_yaxes(scaleanchor="x" if ternary else None, showgrid=not ternary)
     figure.update_xaxes(showgrid=not ternary)
     if ternary:

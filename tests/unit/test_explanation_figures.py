@@ -51,7 +51,7 @@ def scene(engine, cases, gallery_dir):
 def test_parallel_axes_draw_the_step_the_router_and_every_neighbour(scene):
     figure = parallel_axes(scene)
     record = scene.decision.trajectory("ngd")
-    here = next(entry for entry in figure.data if entry.name.endswith("3"))
+    here = trace(figure, f"{scene.titles['ngd']}, step 3")
     assert list(here.y) == list(record.steps[3].routing)
     size = len(scene.experts)
     assert rows_of(trace(figure, "router's own"), size) == [list(record.steps[0].routing)]
@@ -71,7 +71,7 @@ def test_the_flat_view_stands_where_the_record_says(scene):
     record = scene.decision.trajectory("ngd")
     way = trace(figure, scene.titles["ngd"])
     expected = [place_in(scene.plane, tuple(point.routing)) for point in record.steps]
-    assert list(zip(way.x, way.y, strict=True)) == pytest.approx(expected)
+    assert np.column_stack([way.x, way.y]) == pytest.approx(np.array(expected))
     assert [list(row) for row in way.customdata] == [
         [point.step, point.answer, "ngd"] for point in record.steps
     ]
