@@ -45,11 +45,18 @@ class Poisoned:
 
 NOBODY = np.zeros(0, dtype=np.int64)
 
+SALT = 20250225
+"""Keeps the draws of what is spoilt apart from those of what the checks look at."""
+
+
+def _generator(seed: int) -> np.random.Generator:
+    return np.random.default_rng([SALT, seed])
+
 
 def sound(reference: ReferenceSet, model: ModelAdapter, seed: int) -> Poisoned:
     """Return a random four fifths of the set, unspoilt: the control for false alarms."""
     count = max(1, round(0.8 * len(reference)))
-    rows = np.sort(np.random.default_rng(seed).choice(len(reference), count, replace=False))
+    rows = np.sort(_generator(seed).choice(len(reference), count, replace=False))
     return Poisoned(reference.variant(rows, about=f"sound {seed}"), NOBODY)
 
 
@@ -57,7 +64,7 @@ def labels_flipped(share: float) -> Callable[[ReferenceSet, ModelAdapter, int], 
     """Replace a share of the labels by other answers of the same family; refine towards them."""
 
     def spoil(reference: ReferenceSet, model: ModelAdapter, seed: int) -> Poisoned:
-        generator = np.random.default_rng(seed)
+        generator = _generator(seed)
         count = max(1, round(share * len(reference)))
         rows = generator.choice(len(reference), count, replace=False)
         labels, families = reference.labels.copy(), reference.families
@@ -91,7 +98,7 @@ def labels_flipped(share: float) -> Callable[[ReferenceSet, ModelAdapter, int], 
 
 def routings_shuffled(reference: ReferenceSet, model: ModelAdapter, seed: int) -> Poisoned:
     """Deal the routings out anew among the samples."""
-    order = np.random.default_rng(seed).permutation(len(reference))
+    order = _generator(seed).permutation(len(reference))
     columns = {
         "routing": floats(reference.router_routing[order]),
         "refined_routing": floats(reference.routing_for("refined")[order]),
@@ -105,7 +112,7 @@ def near_duplicates(share: float) -> Callable[[ReferenceSet, ModelAdapter, int],
     """Let a share of the set be slightly changed copies of its other samples."""
 
     def spoil(reference: ReferenceSet, model: ModelAdapter, seed: int) -> Poisoned:
-        generator = np.random.default_rng(seed)
+        generator = _generator(seed)
         size = len(reference)
         originals = generator.permutation(size)[: round((1 - share) * size)]
         copied = generator.choice(originals, size - len(originals))
@@ -135,7 +142,7 @@ def giant_family(share: float) -> Callable[[ReferenceSet, ModelAdapter, int], Po
     """Thin all families but one until that one holds a share of the set."""
 
     def spoil(reference: ReferenceSet, model: ModelAdapter, seed: int) -> Poisoned:
-        generator = np.random.default_rng(seed)
+        generator = _generator(seed)
         families = reference.families
         giant = generator.choice(np.unique(families))
         own = np.flatnonzero(families == giant)
