@@ -65,6 +65,7 @@ model: $(VENV)/.test-ready
 # docs/results.md, the model card's tables, sample_data/evaluation/ (some ten minutes).
 results: $(VENV)/.test-ready
 	$(BIN)/python -m tools.results
+	$(BIN)/python -m tools.measure_upkeep
 	$(BIN)/r2t2 ablate --limit 1600 --out docs/ablations.md
 
 # Timings as ratios, in one run.

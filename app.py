@@ -13,8 +13,14 @@ st.set_page_config(
 choose_language()
 page = st.navigation(
     [
-        st.Page("pages/reroute.py", title=_("Re-route"), icon=":material/alt_route:", default=True),
-        # Its address differs from the file's name, which Streamlit would run without this file.
+        st.Page("pages/home.py", title=_("Home"), icon=":material/home:", default=True),
+        # Addresses differ from the files' names, which Streamlit would run without this file.
+        st.Page(
+            "pages/reroute.py",
+            title=_("Re-route"),
+            icon=":material/alt_route:",
+            url_path="rerouting",
+        ),
         st.Page(
             "pages/compare.py",
             title=_("Compare"),

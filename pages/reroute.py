@@ -10,9 +10,13 @@ from pages.frame.job import Job
 from pages.frame.language import apply_language
 from pages.frame.loading import gallery, gallery_picture, load_engine
 from pages.frame.style import STYLE, heading, show_problem
-from pages.reroute_view.details import show_neighbours, show_numbers, show_trajectories
+from pages.reroute_view.causes import analysis_of, show_causes, show_words
+from pages.reroute_view.details import show_neighbours, show_numbers
 from pages.reroute_view.inputs import Request, read_request
+from pages.reroute_view.link import Starts, adopt, follow_link
 from pages.reroute_view.story import show_story
+from pages.reroute_view.trajectories import show_trajectories
+from pages.reroute_view.what_if import show_what_if
 from r2t2_core.decision import Decision
 from r2t2_core.engine import Engine
 from r2t2_core.errors import ImageError, WorkbenchError
@@ -162,20 +166,43 @@ def page() -> None:
     try:
         with st.spinner(_("Loading the model")):
             engine = load_engine()
+        starts = linked_starts(engine)
         left, right = st.columns([4, 8], gap="medium")
         with left:
-            request, pressed = read_request(engine)
+            request, pressed = read_request(engine, starts)
     except WorkbenchError as error:
         show_problem(error)
         return
     with right:
         if pressed or st.session_state.pop("answer_now", False):
             start(engine, request)
+        else:
+            adopt(request.key, request.question)
         decision = show_result(engine, request)
-    if decision is not None:
-        show_trajectories(decision)
-        show_neighbours(decision, engine.reference.root)
-        show_numbers(decision)
+    if decision is not None and request.image is not None:
+        explain(engine, decision, request.image, request.case)
+
+
+def linked_starts(engine: Engine) -> Starts:
+    """Return where the settings begin; say what is wrong with a link, and go on without it."""
+    try:
+        return follow_link(engine)
+    except WorkbenchError as error:
+        show_problem(error)
+        return Starts.of(engine)
+
+
+def explain(engine: Engine, decision: Decision, image: bytes, case: str | None) -> None:
+    """Show everything below the answer: why, how, what if, the numbers."""
+    analysis = analysis_of(engine, decision, image)
+    if analysis is not None:
+        show_words(decision, analysis)
+    show_trajectories(engine, decision, analysis, image, case)
+    if analysis is not None:
+        show_causes(engine, decision, analysis, image)
+        show_what_if(engine, decision, analysis, image)
+    show_neighbours(decision, engine.reference.root)
+    show_numbers(decision, analysis)
 
 
 page()

@@ -124,6 +124,12 @@ class Engine:
         """Device in words of torch."""
         return self.model.device
 
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Hold the engine: one inference at a time, since model, threads and index are shared."""
+        with self._lock:
+            yield
+
     def default_parameters(self, strategy: str) -> Params:
         """Return a strategy's parameters as validation chose them."""
         return parse_params(get_strategy(strategy), self.defaults.parameters.get(strategy, {}))

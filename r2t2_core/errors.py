@@ -72,5 +72,9 @@ class ModelError(WorkbenchError):
     """The model cannot be loaded, or its weights were changed."""
 
 
+class ExplanationError(WorkbenchError):
+    """A decision cannot be explained here: model, reference set or picture are not its own."""
+
+
 class Cancelled(WorkbenchError):  # noqa: N818 (it is no error of anybody)
     """The person who asked has cancelled the work."""

@@ -58,7 +58,7 @@ def shoot(page: Page, path: Path) -> None:
 
 
 def main(address: str, out: Path = IMAGES) -> None:
-    """Take welcome, answer, details, comparison, Japanese and composer, in each size and theme."""
+    """Take home, welcome, answer, details, comparison, Japanese, composer: each size and theme."""
     out.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=list(ARGUMENTS))
@@ -69,13 +69,18 @@ def main(address: str, out: Path = IMAGES) -> None:
                 )
                 page = context.new_page()
                 page.goto(address)
+                page.wait_for_selector(".player", timeout=120_000)
+                # The animation has played.
+                page.wait_for_timeout(16_000)
+                shoot(page, out / f"home-{size}-{theme}.png")
+                page.goto(f"{address}/rerouting")
                 settle(page)
                 shoot(page, out / f"welcome-{size}-{theme}.png")
                 page.locator(".st-key-go button").click()
                 page.wait_for_selector(".r2-cards", timeout=60_000)
                 settle(page)
                 shoot(page, out / f"answer-{size}-{theme}.png")
-                page.set_viewport_size({"width": width, "height": 3000 if size == "wide" else 6500})
+                page.set_viewport_size({"width": width, "height": 4200 if size == "wide" else 9500})
                 settle(page)
                 shoot(page, out / f"whole-{size}-{theme}.png")
                 page.set_viewport_size({"width": width, "height": height})
@@ -89,7 +94,7 @@ def main(address: str, out: Path = IMAGES) -> None:
                 viewport={"width": width, "height": height}, locale="ja-JP"
             )
             page = context.new_page()
-            page.goto(address)
+            page.goto(f"{address}/rerouting")
             settle(page)
             page.locator(".st-key-go button").click()
             page.wait_for_selector(".r2-cards", timeout=60_000)

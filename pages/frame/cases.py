@@ -20,11 +20,11 @@ NO_PICTURE = (
 
 @dataclass(frozen=True)
 class Case:
-    """A picture file with a question and its right answer."""
+    """A picture file with a question and its right answer, where it is known."""
 
     image: bytes
     question: str
-    label: str
+    label: str | None
 
 
 def hand_over(case: Case) -> None:

@@ -1,185 +1,21 @@
-"""Below the fold: trajectories with a step slider, neighbours in full, the numbers."""
+"""Below the fold: neighbours in full, the numbers, what computed them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
 from pages.frame.cases import picture_data
-from pages.frame.language import apply_language
-from pages.frame.style import CHART, heading, legend
 from pages.frame.words import (
-    STOP_REASONS,
     YES_NO,
     choice,
-    expert_names,
     strategy_titles,
 )
-from r2t2_core.decision import Decision, StepRecord, TrajectoryRecord
-from r2t2_core.figures.routing_bars import routing_bars
-from r2t2_core.figures.style import expert_colour, strategy_colour, strategy_dash
-from r2t2_core.figures.trajectories import answer_by_step, compare_by_step, routing_by_step
+from r2t2_core.analysis import Analysis
+from r2t2_core.decision import Decision
 from r2t2_core.i18n import gettext as _
-from r2t2_core.registry import strategies
-
-HEIGHT = 290
-
-
-@st.fragment
-def show_trajectories(decision: Decision) -> None:
-    """Show how the routing moved; the slider moves every chart."""
-    apply_language()
-    titles = strategy_titles()
-    st.subheader(_("How the routing moves, step by step"), anchor=False)
-    moving = [record.strategy for record in decision.trajectories if len(record.steps) > 1]
-    if not moving:
-        st.caption(_("No strategy took a step."))
-        return
-    left, right = st.columns([2, 5], gap="medium")
-    with left:
-        chosen = st.selectbox(
-            _("Strategy shown"),
-            moving,
-            moving.index(decision.strategy) if decision.strategy in moving else 0,
-            format_func=titles.__getitem__,
-            key=f"shown.{decision.id}",
-        )
-    record = decision.trajectory(chosen)
-    last = len(record.steps) - 1
-    with right:
-        step = st.slider(_("Step"), 0, last, last, key=f"step.{decision.id}.{chosen}")
-    _step_sentence(decision, record, step)
-    _step_charts(decision, record, step)
-    _shared_charts(decision, titles, step)
-    _tables(decision)
-
-
-def _step_sentence(decision: Decision, record: TrajectoryRecord, step: int) -> None:
-    point = record.steps[step]
-    now = _("At step {step} the answer is **{answer}** ({share}).").format(
-        step=step, answer=point.answer, share=f"{point.probability:.1%}"
-    )
-    flip = _("The answer does not flip.")
-    if record.flip_step is not None:
-        flip = _("The answer flips at step {step}.").format(step=record.flip_step)
-    st.markdown(f"{now} {flip}")
-    if not decision.gate.reroute:
-        st.caption(
-            _(
-                "For study only: the router's answer stands, whatever the steps say. {reasons}"
-            ).format(reasons=" ".join(_(reason) for reason in decision.gate.reasons))
-        )
-
-
-def _step_charts(decision: Decision, record: TrajectoryRecord, step: int) -> None:
-    experts = expert_names(decision)
-    legend([(name, expert_colour(place), "solid") for place, name in enumerate(experts)])
-    first, second, third = st.columns(3, gap="medium")
-    with first, st.container(gap="xsmall"):
-        st.caption(_("Routing weight of each expert"))
-        chart = routing_by_step(record, experts, step, height=HEIGHT, legend=False)
-        st.plotly_chart(chart, key="t.routing", config=CHART)
-    with second, st.container(gap="xsmall"):
-        st.caption(_("Probability of the answers"))
-        shown = list(
-            dict.fromkeys((record.steps[0].answer, record.last.answer, record.steps[step].answer))
-        )
-        chart = answer_by_step(record, decision.system.answers, shown, step, height=HEIGHT)
-        st.plotly_chart(chart, key="t.answers", config=CHART)
-    with third, st.container(gap="xsmall"):
-        st.caption(_("Routing at this step, against the router's own"))
-        start, point = record.steps[0], record.steps[step]
-        chart = routing_bars(
-            experts,
-            start.routing,
-            point.routing,
-            start.routing_top_k,
-            point.routing_top_k,
-            height=HEIGHT,
-        )
-        st.plotly_chart(chart, key="t.bars", config=CHART)
-
-
-def _shared_charts(decision: Decision, titles: dict[str, str], step: int) -> None:
-    records = decision.trajectories
-    heading(_("All strategies on the same axes"))
-    legend(
-        [
-            (titles[r.strategy], strategy_colour(r.strategy), strategy_dash(r.strategy))
-            for r in records
-        ]
-    )
-    charts: tuple[tuple[str, Callable[[StepRecord], float], str], ...] = (
-        (
-            _("Loss of the neighbours (lower is better)"),
-            lambda point: point.surrogate_loss,
-            _("surrogate loss (nats)"),
-        ),
-        (_("Spread of the routing"), lambda point: point.entropy, _("entropy (bits)")),
-        (
-            _("Way from the router's own routing"),
-            lambda point: point.distance,
-            _("distance (Euclidean)"),
-        ),
-    )
-    columns = st.columns(3, gap="medium")
-    for number, (column, (caption, value, axis)) in enumerate(zip(columns, charts, strict=True)):
-        with column, st.container(gap="xsmall"):
-            st.caption(caption)
-            figure = compare_by_step(
-                records, titles, value, axis, step, legend=False, height=HEIGHT
-            )
-            st.plotly_chart(figure, key=f"t.shared.{number}", config=CHART)
-    st.caption(
-        _(
-            "A diamond marks the step where a strategy's answer flips; the dotted line, the "
-            "step shown."
-        )
-    )
-
-
-def _tables(decision: Decision) -> None:
-    known = strategies()
-    groups: tuple[list[TrajectoryRecord], list[TrajectoryRecord]] = ([], [])
-    for record in decision.trajectories:
-        groups[known[record.strategy].is_control].append(record)
-    real, controls = groups
-    if real:
-        heading(_("Strategies"))
-        st.dataframe(strategy_table(real), hide_index=True, width="stretch")
-    if controls:
-        heading(_("Controls"))
-        st.dataframe(strategy_table(controls), hide_index=True, width="stretch")
-        st.caption(
-            _(
-                "Controls show what the same effort does without the right neighbours; nobody "
-                "should use their answers."
-            )
-        )
-
-
-def strategy_table(records: Sequence[TrajectoryRecord]) -> pd.DataFrame:
-    """Return one row for each trajectory."""
-    titles = strategy_titles()
-    rows = []
-    for record in records:
-        first, last = record.steps[0], record.last
-        rows.append(
-            {
-                _("strategy"): titles[record.strategy],
-                _("answer"): last.answer,
-                _("probability"): f"{last.probability:.1%}",
-                _("flips at step"): "–" if record.flip_step is None else str(record.flip_step),
-                _("loss from"): round(first.surrogate_loss, 3),
-                _("loss to"): round(last.surrogate_loss, 3),
-                _("change of loss"): round(last.surrogate_loss - first.surrogate_loss, 3),
-                _("stopped because"): _(STOP_REASONS.get(record.stop_reason, record.stop_reason)),
-            }
-        )
-    return pd.DataFrame(rows)
 
 
 def show_neighbours(decision: Decision, root: Path) -> None:
@@ -274,12 +110,12 @@ def step_table(decision: Decision) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def show_numbers(decision: Decision) -> None:
+def show_numbers(decision: Decision, analysis: Analysis | None) -> None:
     """Show the numbers as a table, CSV and JSON, and what computed them."""
     st.subheader(_("The numbers"), anchor=False)
     table = step_table(decision)
     name = f"decision-{decision.id[:8]}"
-    first, second, _rest = st.columns([1, 1, 2])
+    first, second, third, _rest = st.columns([1, 1, 1, 1])
     first.download_button(
         _("Steps (CSV)"),
         table.to_csv(index=False),
@@ -300,6 +136,17 @@ def show_numbers(decision: Decision) -> None:
         width="stretch",
         icon=":material/data_object:",
     )
+    if analysis is not None:
+        third.download_button(
+            _("Causes (JSON)"),
+            analysis.canonical_json(),
+            f"{name}-causes.json",
+            "application/json",
+            key="causes.json",
+            on_click="ignore",
+            width="stretch",
+            icon=":material/data_object:",
+        )
     with st.expander(_("Table of all steps")):
         st.dataframe(table, hide_index=True, width="stretch")
     with st.expander(_("What computed this")):

@@ -16,6 +16,7 @@ from pages.frame.loading import gallery, gallery_picture
 from pages.frame.words import MARKS, OUTCOMES, strategy_titles
 from pages.reroute_view.composer import compose
 from pages.reroute_view.controls import controls
+from pages.reroute_view.link import Starts
 from r2t2_core.engine import Engine
 from r2t2_core.errors import WorkbenchError
 from r2t2_core.gallery import GalleryCase
@@ -39,6 +40,8 @@ class Request:
     strategy: str
     retrieval: RetrievalParams
     parameters: dict[str, Params] = field(default_factory=dict)
+    case: str | None = None
+    """The gallery's case, where picture, question and right answer are its own."""
 
     @property
     def key(self) -> str:
@@ -55,9 +58,16 @@ class Request:
         return digest.hexdigest()
 
 
-def read_request(engine: Engine) -> tuple[Request, bool]:
-    """Show the inputs; return what they say, and whether the button was pressed."""
-    settings = _settings(engine)
+def read_request(engine: Engine, starts: Starts) -> tuple[Request, bool]:
+    """Show the inputs; return what they say, and whether the button was pressed.
+
+    Parameters
+    ----------
+    engine : Engine
+    starts : Starts
+        Where the settings begin.
+    """
+    settings = _settings(starts)
     handed = handed_case()
     source = st.segmented_control(
         _("Picture from"),
@@ -101,8 +111,15 @@ def read_request(engine: Engine) -> tuple[Request, bool]:
         _("Answer, and re-route"), type="primary", width="stretch", key="go",
         icon=":material/alt_route:",
     )  # fmt: skip
+    own = case is not None and (question, label) == (case.question, case.label)
     request = Request(
-        image, question, label, settings.strategy, settings.retrieval, settings.parameters
+        image,
+        question,
+        label,
+        settings.strategy,
+        settings.retrieval,
+        settings.parameters,
+        case.id if case is not None and own else None,
     )
     return request, pressed
 
@@ -131,21 +148,21 @@ class _Settings:
     parameters: dict[str, Params]
 
 
-def _settings(engine: Engine) -> _Settings:
-    """Show the settings in the sidebar; what validation chose is where they begin."""
+def _settings(starts: Starts) -> _Settings:
+    """Show the settings in the sidebar, from where they begin."""
     titles = strategy_titles()
     usable = [name for name, entry in strategies().items() if not entry.is_control]
     with st.sidebar:
         strategy = st.selectbox(
             _("Strategy whose answer counts"),
             usable,
-            usable.index(engine.default_strategy),
+            usable.index(starts.strategy),
             format_func=titles.__getitem__,
             key="strategy",
             help=_("All strategies are computed and compared; this one gives the answer after."),
         )
         with st.expander(_("Neighbours")):
-            values = controls(RetrievalParams, engine.default_retrieval, "retrieval")
+            values = controls(RetrievalParams, starts.retrieval, "retrieval")
         parameters: dict[str, Params] = {}
         for name in strategies():
             entry = get_strategy(name)
@@ -153,7 +170,7 @@ def _settings(engine: Engine) -> _Settings:
                 continue
             with st.expander(titles[name]):
                 st.caption(_(entry.summary))
-                start = engine.default_parameters(name)
+                start = starts.parameters[name]
                 chosen: dict[str, Any] = controls(entry.params, start, f"params.{name}")
                 parameters[name] = parse_params(entry, chosen)
     return _Settings(strategy, RetrievalParams.parse(values), parameters)

@@ -21,6 +21,7 @@ def routing_bars(
     after_in_use: Sequence[float],
     *,
     height: int = 250,
+    names: tuple[str, str] | None = None,
 ) -> go.Figure:
     """Draw each expert's weight before (pale) and after (full) in the expert's colour.
 
@@ -36,12 +37,15 @@ def routing_bars(
         The same, projected to the top-k: zero where an expert is not asked.
     height : int
         In pixels.
+    names : pair of str, optional
+        What the pale and the full bars are; before and after re-routing by default.
     """
+    pale, full = names or (_("before: router's own"), _("after re-routing"))
     colours = [expert_colour(number) for number in range(len(experts))]
     figure = go.Figure()
     for name, weights, in_use, opacity in (
-        (_("before: router's own"), before, before_in_use, PALE),
-        (_("after re-routing"), after, after_in_use, 1.0),
+        (pale, before, before_in_use, PALE),
+        (full, after, after_in_use, 1.0),
     ):
         figure.add_bar(
             y=list(experts),

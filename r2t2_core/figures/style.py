@@ -7,9 +7,10 @@ import plotly.graph_objects as go
 from r2t2_core.registry import get_strategy
 
 EXPERT_COLOURS = (
-    "#e69f00", "#3f8fd2", "#12a37f", "#c96ba8", "#d8621c", "#8a7cdb", "#8b93a3", "#b8a31f",
+    "#e69f00", "#56b4e9", "#009e73", "#e08fc2", "#c2470c", "#5566d4", "#858b97", "#cfc23f",
 )  # fmt: skip
-"""One for each expert, in the order of the routing vector; told apart by colour-blind readers."""
+"""One for each expert, in the order of the routing vector; told apart by colour-blind readers: the
+tests simulate deuteranopia and protanopia. Lightness differs where hue does not."""
 
 STRATEGY_COLOURS = {
     "base": "#8b93a3",

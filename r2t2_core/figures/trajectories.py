@@ -128,7 +128,12 @@ def compare_by_step(
 
 
 def _mark_step(figure: go.Figure, step: int) -> None:
-    figure.add_vline(x=step, line={"dash": "dot", "width": 2, "color": GREY})
+    _stand(figure, step, {"dash": "dot", "width": 2, "color": GREY})
+
+
+def _stand(figure: go.Figure, x: float, line: Mapping[str, object]) -> None:
+    """Draw a vertical line; many times faster than plotly's own `add_vline`."""
+    figure.add_shape(type="line", x0=x, x1=x, y0=0, y1=1, yref="y domain", line=dict(line))
 
 
 def _mark(figure: go.Figure, record: TrajectoryRecord, step: int) -> None:
@@ -137,7 +142,7 @@ def _mark(figure: go.Figure, record: TrajectoryRecord, step: int) -> None:
     flip = record.flip_step
     if flip is None:
         return
-    figure.add_vline(x=flip, line={"width": 2, "color": FLIP})
+    _stand(figure, flip, {"width": 2, "color": FLIP})
     # Above the plot, on the side where there is room.
     late = flip > len(record.steps) / 2
     figure.add_annotation(

@@ -73,7 +73,7 @@ def page(address: str) -> Iterator[Page]:
         context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-GB")
         page = context.new_page()
         page.set_default_timeout(90_000)
-        page.goto(address)
+        page.goto(f"{address}/rerouting")
         yield page
         browser.close()
 

@@ -11,7 +11,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from r2t2_core.errors import Cancelled, NeighbourhoodError
+from r2t2_core.explain.store import ExplanationStore
 from r2t2_core.i18n import set_language
+from r2t2_core.settings import Settings
 
 # Streamlit's test runner does not run the navigation again on a second run, so that the page is
 # tested by itself; the browser test goes through `app.py`.
@@ -179,3 +181,136 @@ def test_the_page_in_japanese_has_no_english_sentence_left(app, japanese):
         "Answer,",
     ):
         assert sentence not in text, sentence
+
+
+def widget(app: AppTest, kind: str, start: str):
+    return next(entry for entry in getattr(app, kind) if (entry.key or "").startswith(start))
+
+
+def decision_of(app: AppTest):
+    return app.session_state["decision"][1]
+
+
+def test_causes_and_words_are_those_of_the_record(app):
+    answer(app.run())
+    assert not app.exception
+    decision = decision_of(app)
+    analysis = app.session_state[f"analysis.{decision.id}"]
+    assert analysis.belongs_to(decision)
+    assert f"“{decision.base.answer}” (probability {decision.base.probability:.0%})" in html(app)
+    tables = [frame.value for frame in app.dataframe]
+    causes = next(table for table in tables if "answer without it" in table)
+    assert list(causes["answer without it"]) == [n.without.answer for n in analysis.neighbours]
+    grounds = next(table for table in tables if "ground" in table)
+    assert f"{decision.gate.text_similarity:.3f}" in list(grounds["value"])
+
+
+def test_back_next_and_the_address_follow_the_step(app):
+    answer(app.run())
+    slider = widget(app, "slider", "step.")
+    last = slider.value
+    assert "case" in app.query_params
+    assert "step" not in app.query_params
+    widget(app, "button", "back.").click().run()
+    assert widget(app, "slider", "step.").value == last - 1
+    assert app.query_params["step"] == [str(last - 1)]
+    widget(app, "button", "on.").click().run()
+    assert widget(app, "slider", "step.").value == last
+    assert not app.exception
+
+
+def test_a_link_to_a_case_sets_everything(app, cases):
+    case = cases[1]
+    app.query_params["case"] = case.id
+    app.query_params["retrieval.n_neighbours"] = "7"
+    app.query_params["ngd.step_size"] = "0.25"
+    app.query_params["strategy"] = "ngd"
+    app.query_params["step"] = "3"
+    app.run()
+    assert not app.exception
+    assert not app.error
+    decision = decision_of(app)
+    assert decision.input.question == case.question
+    assert decision.strategy == "ngd"
+    assert len(decision.neighbours) == 7
+    assert decision.trajectory("ngd").parameters["step_size"] == 0.25
+    assert widget(app, "slider", "step.").value == 3
+    assert app.query_params["retrieval.n_neighbours"] == ["7"]
+    assert app.query_params["ngd.step_size"] == ["0.25"]
+
+
+@pytest.mark.parametrize(
+    "query", [{"case": "nobody"}, {"case": "x", "step": "y"}, {"decision": "0" * 32}]
+)
+def test_a_link_that_leads_nowhere_is_one_sentence(app, query):
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception
+    assert len(app.error) == 1
+    answer(app)
+    assert not app.error
+
+
+def test_a_decision_that_is_kept_opens_as_it_was(app, engine):
+    app.run()
+    question = widget(app, "text_input", "question.")
+    question.set_value("What colour is the chair?")
+    answer(app)
+    assert "decision" not in app.query_params
+    app.button(key="keep").click().run()
+    assert not app.exception
+    decision = decision_of(app)
+    assert app.query_params["decision"] == [decision.id]
+    again = AppTest.from_file(str(PAGE), default_timeout=60)
+    again.query_params["decision"] = decision.id
+    again.run()
+    assert not again.exception
+    assert not again.error
+    assert decision_of(again) == decision
+
+
+def test_a_what_if_is_marked_and_recorded_only_when_it_is_saved(app, engine):
+    answer(app.run())
+    decision = decision_of(app)
+    folder = Settings.from_environment().data_dir / "explanations"
+    assert "human intervention" in html(app)
+    widget(app, "slider", "if.k.").set_value(3).run()
+    assert not app.exception
+    assert not folder.exists()
+    dropped = widget(app, "multiselect", "if.dropped.")
+    dropped.set_value([decision.neighbours[0].id]).run()
+    app.button(key="if.save").click().run()
+    assert not app.exception
+    (saved,) = ExplanationStore(folder).what_ifs(decision.id)
+    assert saved.kind == "human intervention"
+    assert saved.intervention.retrieval["n_neighbours"] == 3
+    assert saved.intervention.dropped == (decision.neighbours[0].id,)
+    assert len(saved.neighbours) == 2
+
+
+def test_weights_set_by_hand_are_the_routing(app, engine):
+    answer(app.run())
+    widget(app, "segmented_control", "if.mode.").set_value("hand").run()
+    sliders = [entry for entry in app.slider if entry.key.startswith("if.weight.")]
+    assert len(sliders) == engine.model.routing_spec.size
+    for place, slider in enumerate(sliders):
+        slider.set_value(100 if place == 2 else 0)
+    sliders[0].run()
+    assert not app.exception
+    app.button(key="if.save").click().run()
+    folder = Settings.from_environment().data_dir / "explanations"
+    (saved,) = ExplanationStore(folder).what_ifs(decision_of(app).id)
+    assert saved.routing[2] == 1
+    analysis = app.session_state[f"analysis.{decision_of(app).id}"]
+    assert saved.result.answer == analysis.experts[2].alone.answer
+
+
+def test_where_experts_look_is_shown_when_asked_for(app):
+    answer(app.run())
+    assert "r2-looks" not in re.sub(r"<style>.*?</style>", "", html(app), flags=re.S)
+    app.button(key="looks").click().run()
+    assert not app.exception
+    assert "r2-looks" in re.sub(r"<style>.*?</style>", "", html(app), flags=re.S)
+    decision = decision_of(app)
+    assert app.session_state[f"analysis.{decision.id}"].occlusion is not None
