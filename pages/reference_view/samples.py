@@ -15,6 +15,11 @@ from r2t2_core.settings import Settings
 
 FOLDER = "projections"
 
+COLUMNS = (
+    "id", "question", "label", "model_answer", "is_correct", "refined_correct", "family", "style",
+    "image",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -43,8 +48,7 @@ class Samples:
 def samples_of(content_hash: str) -> Samples:
     """Return the samples of the engine's reference set; its hash tells versions apart."""
     reference = load_engine().reference
-    entries = [reference.sample(row) for row in range(len(reference))]
-    table = pd.DataFrame([vars(entry) for entry in entries])
+    table = pd.DataFrame({name: reference.column(name) for name in COLUMNS})
     return Samples(
         table,
         reference.manifest.experts,

@@ -119,10 +119,9 @@ def _table(samples: Samples, chosen: Chosen) -> None:
         )
     rows = chosen.rows[(page - 1) * PAGE : page * PAGE]
     table = sample_table(samples, chosen, rows)
-    root = load_engine().reference.root
-    table.insert(
-        0, _("picture"), [thumbnail(root / samples.table["image"].iloc[row]) for row in rows]
-    )
+    # A stacked set keeps the pictures of each layer in that layer's own folder.
+    picture_of = load_engine().reference.image_path
+    table.insert(0, _("picture"), [thumbnail(picture_of(int(row))) for row in rows])
     event = st.dataframe(
         table,
         hide_index=True,
@@ -154,11 +153,12 @@ def _table(samples: Samples, chosen: Chosen) -> None:
     if not event.selection.rows:
         right.caption(_("Choose a row to open it."))
         return
-    row = samples.table.iloc[rows[event.selection.rows[0]]]
+    place = int(rows[event.selection.rows[0]])
+    row = samples.table.iloc[place]
     if right.button(
         _("Open on the re-route page"), key="map.open", type="primary", width="stretch"
     ):
-        picture = (root / str(row["image"])).read_bytes()
+        picture = picture_of(place).read_bytes()
         hand_over(Case(picture, str(row["question"]), str(row["label"])))
         st.switch_page("pages/reroute.py")
 

@@ -51,18 +51,22 @@ class SmallSet:
         assert policy == "refined"
         return self.router_routing[::-1]
 
-    def sample(self, row: int) -> SimpleNamespace:
-        return SimpleNamespace(
-            id=f"ref-{row:03d}",
-            question=f"where is thing {row}?",
-            label="left",
-            model_answer="left" if row % 4 else "right",
-            is_correct=bool(row % 4),
-            refined_correct=True,
-            family="where" if row < 40 else "count",
-            style="plain",
-            image="picture.png",
-        )
+    def column(self, name: str) -> list[Any]:
+        rows = range(N)
+        return {
+            "id": [f"ref-{row:03d}" for row in rows],
+            "question": [f"where is thing {row}?" for row in rows],
+            "label": ["left"] * N,
+            "model_answer": ["left" if row % 4 else "right" for row in rows],
+            "is_correct": [bool(row % 4) for row in rows],
+            "refined_correct": [True] * N,
+            "family": ["where" if row < 40 else "count" for row in rows],
+            "style": ["plain"] * N,
+            "image": ["picture.png"] * N,
+        }[name]
+
+    def image_path(self, row: int) -> Path:
+        return self.root / "picture.png"
 
 
 @pytest.fixture
