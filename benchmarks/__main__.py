@@ -66,7 +66,7 @@ def main(
     text = performance_page(record)
     if page is not None:
         page.write_text(text, encoding="utf-8")
-    Console().print(text, markup=False, highlight=False)
+    Console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _measure(part: str, engine: Engine, repeats: int, references: int, small: bool) -> Any:

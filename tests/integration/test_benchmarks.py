@@ -30,7 +30,7 @@ def test_one_command_measures_and_writes_the_page(engine, monkeypatch, tmp_path,
     unit = record["rerouting"][rerouting.UNIT]
     assert f"| ≤ 1.15 | {record['rerouting'][rerouting.NGD] / unit:.2f} |" in text
     assert "these numbers mean nothing" in text
-    assert text.strip() in capsys.readouterr().out
+    assert "| what | aim | measured |" in capsys.readouterr().out
 
 
 def test_every_way_to_an_answer_gives_the_same_answer(engine):
